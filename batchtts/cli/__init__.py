@@ -1,0 +1,89 @@
+"""The command line: parse, call, say what went wrong in one line.
+
+Commands are imported when they are called, and import the rest inside their
+bodies: ``batchtts --help`` must not pay for pyarrow and trio.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+
+import click
+
+from batchtts import __version__
+from batchtts.errors import BatchttsError, Exit
+
+#: Command → its line in `batchtts --help`.
+COMMANDS = {
+    "run": "Speak every script that is not spoken yet.",
+    "plan": "Say what a run would do and cost; connect to nothing.",
+    "status": "Say what has become of a job.",
+    "serve": "Be a provider, on this machine.",
+    "providers": "List the providers.",
+    "voices": "List the voices of a provider.",
+    "doctor": "Try a provider, step by step.",
+}
+
+
+class _Group(click.Group):
+    """Imports a command when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command = getattr(import_module(f"batchtts.cli.{cmd_name}"), cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(
+    cls=_Group,
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 88,
+        "auto_envvar_prefix": "BATCHTTS",
+        "show_default": True,
+    },
+    epilog="Start with: batchtts run MANIFEST. It needs no key and no network.",
+)
+@click.version_option(__version__, prog_name="batchtts")
+def cli() -> None:
+    """Turn a table of scripts into finished speech, and account for every row."""
+
+
+def main() -> None:
+    """Run the command line and exit with the status of what was done."""
+    try:
+        status = cli.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        status = Exit.INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        status = Exit.USAGE
+    except BatchttsError as error:
+        _complain(error)
+        status = error.exit_code
+    except KeyboardInterrupt:
+        status = Exit.INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; there is nobody to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = Exit.DONE
+    sys.exit(int(status or 0))
+
+
+def _complain(error: BatchttsError) -> None:
+    """One line on stderr, and the next step on another."""
+    one_line = " ".join(str(error).split())
+    click.echo(f"batchtts: {one_line}", err=True)
+    if error.hint:
+        click.echo(f"  hint: {error.hint}", err=True)

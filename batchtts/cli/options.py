@@ -1,0 +1,115 @@
+"""Flags that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+#: A path as a value of settings; whether it can be used is found out with a better message.
+PATH = click.Path(path_type=Path)
+
+COLUMNS = ("id", "text", "voice", "model", "language", "speed")
+
+
+class Columns(click.ParamType[dict[str, str]]):
+    """``id=NAME,text=NAME``: which column of the manifest is which."""
+
+    name = "columns"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> dict[str, str]:
+        """Turn the words of the command line into a mapping."""
+        if isinstance(value, dict):
+            return value
+        found = {}
+        for part in str(value).split(","):
+            key, equals, name = part.partition("=")
+            if not equals or key.strip() not in COLUMNS or not name.strip():
+                self.fail(
+                    f"{part!r} is not KEY=NAME with a KEY of {', '.join(COLUMNS)}", param, ctx
+                )
+            found[key.strip()] = name.strip()
+        return found
+
+
+def speaking(command: Command) -> Command:
+    """Add the flags that say who speaks, and how."""
+    for add in reversed(
+        [
+            click.option(
+                "-p",
+                "--provider",
+                metavar="NAME",
+                help="See `batchtts providers`.  [default: the one whose key is set, else local]",
+                show_default=False,
+            ),
+            click.option(
+                "--endpoint",
+                metavar="URL",
+                help="ws:// or wss:// address in place of the "
+                "provider's own; its path too, if it has one.",
+            ),
+            click.option(
+                "-v",
+                "--voice",
+                metavar="NAME",
+                help="Voice of rows that name none; see `batchtts voices`.",
+            ),
+            click.option("--model", metavar="NAME", help="Model of rows that name none."),
+            click.option(
+                "--language",
+                metavar="TAG",
+                help="Language of rows that name none, such as en or de.",
+            ),
+            click.option(
+                "--speed",
+                type=float,
+                metavar="X",
+                help="Pace of rows that name none.  [default: 1.0; 0.25<=x<=4]",
+            ),
+        ]
+    ):
+        command = add(command)
+    return command
+
+
+def reading(command: Command) -> Command:
+    """Add the flags that say what is read, and where the result goes."""
+    for add in reversed(
+        [
+            click.option(
+                "-o",
+                "--out",
+                type=PATH,
+                metavar="DIR",
+                help="Where audio, ledger and results go.  [default: MANIFEST without its ending]",
+            ),
+            click.option(
+                "--column",
+                "columns",
+                type=Columns(),
+                metavar="KEY=NAME,…",
+                help="Which column is which, for example id=utt,text=words.",
+            ),
+            click.option(
+                "--format",
+                type=click.Choice(["wav", "flac"]),
+                help="Of the audio files.  [default: wav]",
+            ),
+            click.option(
+                "--sample-rate",
+                "sample_rate_hz",
+                type=int,
+                metavar="HZ",
+                help="Of the audio files.  [default: as the provider sends it]",
+            ),
+        ]
+    ):
+        command = add(command)
+    return command

@@ -1,0 +1,199 @@
+"""What a run is asked to do: one frozen value from flags, environment and a job file.
+
+A flag beats the job file, the job file beats the default. Unknown keys are
+refused: a misspelled limit must not become no limit.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import msgspec
+
+from batchtts.errors import SettingsError, VoiceUnavailable
+from batchtts.model import AudioFormat, Container, Voice
+from batchtts.wire import registry
+from batchtts.wire.provider import Provider
+
+LOCAL = "local"
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything that a run can be told. Only the manifest must be named.
+
+    Attributes:
+        manifest: CSV, TSV, JSONL or Parquet.
+        out: Where audio, ledger and results go; the manifest's path without its
+            ending unless it is named.
+        provider: See ``batchtts providers``.
+        endpoint: ``ws://`` or ``wss://`` URL that stands in for the provider's own.
+        voice, model, language, speed: For rows that do not name their own.
+        workers: WebSockets open at once.
+        in_flight: Requests at the provider at once; at most *workers*.
+        attempts: Tries at one segment that reach the provider.
+        format, sample_rate_hz: Of the audio files.
+        columns: What a column of the manifest is called here → its name there.
+        grace_s: How long a stopped run may finish what is in flight.
+        outage_s: How long nobody may be reached before the run gives up.
+    """
+
+    manifest: Path
+    out: Path | None = None
+    provider: str | None = None
+    endpoint: str | None = None
+    voice: str | None = None
+    model: str | None = None
+    language: str | None = None
+    speed: Annotated[float, msgspec.Meta(ge=0.25, le=4.0)] = 1.0
+    workers: Annotated[int, msgspec.Meta(ge=1, le=1024)] | None = None
+    in_flight: Annotated[int, msgspec.Meta(ge=1, le=1024)] | None = None
+    attempts: Annotated[int, msgspec.Meta(ge=1, le=100)] = 4
+    format: Container = "wav"
+    sample_rate_hz: Annotated[int, msgspec.Meta(ge=4000, le=192_000)] | None = None
+    columns: dict[str, str] = {}
+    grace_s: Annotated[float, msgspec.Meta(ge=0)] = 30.0
+    outage_s: Annotated[float, msgspec.Meta(ge=0)] = 120.0
+
+    @property
+    def directory(self) -> Path:
+        """The output directory."""
+        if self.out is not None:
+            return self.out
+        name = self.manifest.name.removesuffix(".gz")
+        stem = name.rpartition(".")[0] or f"{name}.out"
+        return self.manifest.with_name(stem)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Speaker:
+    """Who speaks in a run: a provider, how it is reached, and how it sounds.
+
+    Attributes:
+        url: Where; None if the run must start the server itself.
+        key: Never shown.
+        why: One line when the choice was not the user's own, or None.
+    """
+
+    provider: Provider
+    url: str | None
+    key: str | None = field(repr=False)
+    voice: Voice
+    format: AudioFormat
+    why: str | None
+
+
+def load(path: Path, flags: Mapping[str, object]) -> Job:
+    """Make a job of a manifest or a job file (.toml), and of flags that were given.
+
+    Raises:
+        SettingsError: an unknown key, a value that does not fit.
+    """
+    settings: dict[str, object] = {"manifest": path}
+    if path.suffix.lower() == ".toml":
+        settings = _read(path)
+    settings.update({name: value for name, value in flags.items() if value is not None})
+    try:
+        return msgspec.convert(settings, Job, dec_hook=_decode_path)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"{path}: {error}") from None
+
+
+def _read(path: Path) -> dict[str, object]:
+    try:
+        settings: dict[str, object] = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{path}: {(error.strerror or str(error)).lower()}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: not a job file: {error}") from None
+    for key in settings:
+        if key not in Job.__struct_fields__:
+            near = difflib.get_close_matches(key, Job.__struct_fields__, n=1)
+            hint = f"did you mean {near[0]}?" if near else "see `batchtts run --help`"
+            raise SettingsError(f"{path}: unknown key {key!r}", hint=hint)
+    if "manifest" not in settings:
+        raise SettingsError(f"{path}: no manifest", hint='manifest = "books.csv"')
+    for key in ("manifest", "out"):
+        if isinstance(settings.get(key), str):
+            settings[key] = path.parent / str(settings[key])
+    return settings
+
+
+def _decode_path(wanted: type, value: object) -> object:
+    if wanted is Path and isinstance(value, str | Path):
+        return Path(value)
+    raise ValueError(f"expected {wanted.__name__}, got {type(value).__name__}")
+
+
+def choose_speaker(job: Job, environment: Mapping[str, str], *, has_hibari: bool) -> Speaker:
+    """Decide who speaks.
+
+    Args:
+        has_hibari: Whether the best of the embedded voices is installed.
+
+    Raises:
+        SettingsError: no such provider, voice or endpoint, or a key is missing.
+    """
+    provider, why = _choose_provider(job, environment)
+    name = job.voice
+    if provider.name == LOCAL and not has_hibari and not (name or job.model or job.language):
+        name, why = "pico_us", "hibari is not installed: speaking with pico_us"
+    try:
+        voice = provider.choose_voice(name, job.model, job.language)
+    except VoiceUnavailable as error:
+        raise SettingsError(str(error), hint=error.hint) from None
+    return Speaker(
+        provider=provider,
+        url=_check_endpoint(job.endpoint) or provider.url,
+        key=_find_key(provider, job.endpoint, environment),
+        voice=voice,
+        format=AudioFormat(job.format, job.sample_rate_hz or provider.sample_rate_hz),
+        why=why,
+    )
+
+
+def _choose_provider(job: Job, environment: Mapping[str, str]) -> tuple[Provider, str | None]:
+    if job.provider is not None:
+        return registry.get(job.provider), None
+    for name in registry.names():
+        provider = registry.get(name)
+        if provider.key_variable and environment.get(provider.key_variable):
+            return provider, f"{provider.key_variable} is set: speaking with {name}"
+    why = "no provider named and no key set: speaking with local, on this machine, at no cost"
+    return registry.get(LOCAL), why
+
+
+def _find_key(
+    provider: Provider, endpoint: str | None, environment: Mapping[str, str]
+) -> str | None:
+    if provider.key_variable is None:
+        return environment.get("BATCHTTS_SERVE_KEY") or "local" if endpoint else None
+    key = environment.get(provider.key_variable, "").strip()
+    if not key:
+        raise SettingsError(
+            f"{provider.name} needs a key",
+            hint=f"set {provider.key_variable}, or take --provider {LOCAL}",
+        )
+    if not key.isascii() or not key.isprintable():
+        raise SettingsError(f"{provider.key_variable} holds characters that no key has")
+    return key
+
+
+def _check_endpoint(url: str | None) -> str | None:
+    if url is None:
+        return None
+    parts = urlsplit(url)
+    try:
+        is_good = parts.scheme in ("ws", "wss") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_good = False
+    if not is_good:
+        raise SettingsError(
+            f"--endpoint {url}: not a WebSocket URL", hint="for example wss://host:8765"
+        )
+    return url

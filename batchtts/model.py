@@ -1,0 +1,137 @@
+"""The values that travel through a run. Frozen, with units in their names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+
+Status = Literal["done", "failed", "pending"]
+Container = Literal["wav", "flac"]
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """A provider's name of a speaker.
+
+    Attributes:
+        name: As the provider spells it.
+        model: The model that has this voice.
+        language: BCP 47 tag in lower case, such as ``en-us``.
+    """
+
+    name: str
+    model: str
+    language: str
+
+
+@dataclass(frozen=True, slots=True)
+class AudioFormat:
+    """What is written to disk: mono, 16 bit."""
+
+    container: Container
+    sample_rate_hz: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a row cannot be spoken, known before anything is sent."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Utterance:
+    """One row of the manifest, typed; it yields one audio file.
+
+    Attributes:
+        row: Position in the manifest, from 0.
+        id: As the manifest has it; any non-empty text.
+        script: What is to be spoken.
+        speed: 1.0 is the voice's own pace, 2.0 twice as fast.
+        fingerprint: 32 hexadecimal digits over everything that changes the sound.
+        refusal: Set if there is no use in asking the provider.
+    """
+
+    row: int
+    id: str
+    script: str
+    voice: Voice
+    speed: float
+    fingerprint: str
+    refusal: Refusal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Take:
+    """What a worker brings back for one utterance.
+
+    Attributes:
+        pcm: mono s16le at the provider's rate; empty if the utterance failed.
+        result: All but the facts of the file, which is not written yet.
+        corrections: Results of earlier rows that turned out to be wrong.
+    """
+
+    utterance: Utterance
+    pcm: bytes
+    sample_rate_hz: int
+    result: Result
+    corrections: tuple[Correction, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """A row that was recorded as done and is not."""
+
+    row: int
+    result: Result
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What became of an utterance: one line of the ledger, one row of the results.
+
+    Times of day are seconds since the epoch (UTC), spans are seconds.
+    """
+
+    id: str
+    status: Status
+    fingerprint: str = ""
+    path: str | None = None  # below the output directory, with forward slashes
+    text_chars: int = 0
+    provider: str = ""
+    model: str = ""
+    voice: str = ""
+    language: str = ""
+    sample_rate_hz: int | None = None
+    frames: int | None = None  # samples in the file
+    bytes: int | None = None  # size of the file
+    sha256: str | None = None  # of the file
+    peak_dbfs: float | None = None
+    segments: int = 0
+    attempts: int = 0  # tries at any of its segments
+    started_at: float | None = None
+    finished_at: float | None = None
+    queue_s: float | None = None  # waiting for a slot in flight
+    connect_s: float | None = None  # opening connections
+    ttfa_s: float | None = None  # first commit to first payload
+    synth_s: float | None = None  # commits to last payloads, all segments
+    wall_s: float | None = None  # from taken up to handed to the disk
+    cost_usd: float | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+    context: str | None = None  # ties the row to the provider's own log
+
+    @property
+    def audio_s(self) -> float | None:
+        """Seconds of audio in the file."""
+        if self.frames is None or self.sample_rate_hz is None:
+            return None
+        return self.frames / self.sample_rate_hz
+
+    @property
+    def rtf(self) -> float | None:
+        """Synthesis seconds per second of audio; below 1 is faster than real time."""
+        audio_s = self.audio_s
+        return self.synth_s / audio_s if self.synth_s is not None and audio_s else None

@@ -1,0 +1,67 @@
+"""The durable steps, each a plain function: the only places where a kill can hurt.
+
+Everything that is promised to survive goes through here, so a test can count
+the steps and stop at any of them.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+FILE_MODE = 0o666  # less the user's umask
+DIRECTORY_MODE = 0o777
+
+
+def create(path: Path) -> int:
+    """Create or empty a file and return its descriptor, for reading and writing."""
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write every byte; a write may be short."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def sync(descriptor: int) -> None:
+    """Make the content of an open file durable."""
+    os.fsync(descriptor)
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in a directory durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def rename(source: Path, target: Path) -> None:
+    """Give a whole file its final name; it replaces what had that name."""
+    os.replace(source, target)  # noqa: PTH105  # one durable step, named after the system call
+
+
+def make_directory(path: Path) -> None:
+    """Create a directory with its parents, and make their names durable."""
+    missing = []
+    while not path.is_dir():
+        missing.append(path)
+        path = path.parent
+    for directory in reversed(missing):
+        directory.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
+        sync_directory(directory.parent)
+
+
+def replace_file(path: Path, data: bytes, *, scratch: Path) -> None:
+    """Put a whole small file under its final name, durably, by way of *scratch*."""
+    descriptor = create(scratch)
+    try:
+        write_all(descriptor, data)
+        sync(descriptor)
+    finally:
+        os.close(descriptor)
+    rename(scratch, path)
+    sync_directory(path.parent)

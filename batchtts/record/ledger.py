@@ -1,0 +1,151 @@
+"""What has happened to each utterance so far: one JSON object per line.
+
+The ledger is the only authority on what is finished; the audio files are not,
+because a WAV cut short by a kill still opens and plays. A line is written only
+after its file is durable, so every line is true, and a missing line costs at
+most one utterance spoken twice. The last line about an id is the one that counts.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from batchtts.errors import LedgerBroken, OutputBroken
+from batchtts.model import Result, Status
+from batchtts.record import disk
+
+VERSION = 1
+
+
+class Header(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The first line, and again whenever the manifest is found at another place."""
+
+    ledger: int
+    manifest: str
+    batchtts: str = ""
+    created_at: float = 0.0
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """As much of a line as is needed to know what is done."""
+
+    id: str | None = None
+    status: Status = "pending"
+    fingerprint: str = ""
+    path: str | None = None
+    ledger: int | None = None
+    manifest: str | None = None
+
+
+_encode = msgspec.json.encode
+_decode_entry = msgspec.json.Decoder(Entry).decode
+_decode_result = msgspec.json.Decoder(Result).decode
+
+
+class Ledger:
+    """An open ledger. One process has it, and only one thread of it appends."""
+
+    def __init__(self, path: Path, descriptor: int, size_bytes: int) -> None:
+        self._path = path
+        self._descriptor = descriptor
+        #: Length of the file, all of it whole lines.
+        self.size_bytes = size_bytes
+
+    @classmethod
+    def open(cls, path: Path) -> Ledger:
+        """Open a ledger, or begin one; a last line cut short by a kill is cut off."""
+        is_new = not path.exists()
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        descriptor = os.open(path, flags, disk.FILE_MODE)
+        if is_new:
+            disk.sync_directory(path.parent)
+        size = os.fstat(descriptor).st_size
+        whole = _whole_bytes(descriptor, size)
+        if whole < size:
+            os.ftruncate(descriptor, whole)
+            disk.sync(descriptor)
+        return cls(path, descriptor, whole)
+
+    def close(self) -> None:
+        """Let the file go."""
+        os.close(self._descriptor)
+
+    def append(self, lines: Iterable[Header | Result]) -> list[int]:
+        """Write lines and make them durable; return the offset of each.
+
+        Raises:
+            OutputBroken: they could not be written; none of them is left behind.
+        """
+        data, offsets = bytearray(), []
+        for line in lines:
+            offsets.append(self.size_bytes + len(data))
+            data += _encode(line) + b"\n"
+        try:
+            disk.write_all(self._descriptor, bytes(data))
+            disk.sync(self._descriptor)
+        except OSError as error:
+            os.ftruncate(self._descriptor, self.size_bytes)
+            raise OutputBroken(f"{self._path}: {error.strerror}") from error
+        self.size_bytes += len(data)
+        return offsets
+
+    def entries(self) -> Iterator[tuple[int, Entry]]:
+        """Yield the offset and the content of every line, oldest first.
+
+        Raises:
+            LedgerBroken: a line that cannot be one of ours, or is of a later version.
+        """
+        with self._path.open("rb") as file:
+            offset = 0
+            for number, line in enumerate(file, start=1):
+                if offset >= self.size_bytes:
+                    return
+                yield offset, self._decode(line, number)
+                offset += len(line)
+
+    def _decode(self, line: bytes, number: int) -> Entry:
+        try:
+            entry = _decode_entry(line)
+        except msgspec.MsgspecError as error:
+            raise LedgerBroken(
+                f"{self._path}, line {number}: not a ledger line: {error}",
+                hint="take the line out; its row is then spoken again",
+            ) from None
+        if entry.ledger is not None and entry.ledger > VERSION:
+            raise LedgerBroken(
+                f"{self._path}: written by a newer batchtts (ledger {entry.ledger};"
+                f" this one knows {VERSION})",
+                hint="upgrade batchtts",
+            )
+        return entry
+
+    def results(self, offsets: Iterable[int]) -> Iterator[Result | None]:
+        """Yield the result at each offset; None for an offset below zero."""
+        if self.size_bytes == 0:
+            for _ in offsets:
+                yield None
+            return
+        with mmap.mmap(self._descriptor, self.size_bytes, access=mmap.ACCESS_READ) as lines:
+            for offset in offsets:
+                if offset < 0:
+                    yield None
+                else:
+                    yield _decode_result(lines[offset : lines.find(b"\n", offset)])
+
+
+def _whole_bytes(descriptor: int, size: int) -> int:
+    """The length of the file up to its last line break."""
+    step = 1 << 16
+    end = size
+    while end > 0:
+        start = max(0, end - step)
+        at = os.pread(descriptor, end - start, start).rfind(b"\n")
+        if at >= 0:
+            return start + at + 1
+        end = start
+    return 0

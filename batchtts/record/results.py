@@ -1,0 +1,291 @@
+"""Fold the ledger into results.parquet: one row per manifest row, in its order.
+
+Derived and never read back for a decision: deleting it is harmless. It is
+written beside and renamed, so a reader sees the old file or the new one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from batchtts.errors import OutputBroken
+from batchtts.job.manifest import Batch, Manifest
+from batchtts.model import Result, Status
+from batchtts.record import disk
+from batchtts.record.ledger import Ledger
+
+SCHEMA_VERSION = 1
+
+_STATUSES: tuple[Status, ...] = ("done", "failed", "pending")
+_TIME = pa.timestamp("us", tz="UTC")
+
+
+class _Column(NamedTuple):
+    name: str
+    type: pa.DataType
+    unit: str
+    about: str
+    value: Callable[[Result], Any]
+
+
+_COLUMNS = (
+    _Column("id", pa.string(), "", "row id", lambda r: r.id),
+    _Column("status", pa.string(), "", "done, failed or pending", lambda r: r.status),
+    _Column("path", pa.string(), "", "audio file, below the output directory", lambda r: r.path),
+    _Column("text_chars", pa.int64(), "characters", "of the script", lambda r: r.text_chars),
+    _Column("provider", pa.string(), "", "who was asked", lambda r: r.provider or None),
+    _Column("model", pa.string(), "", "model that spoke", lambda r: r.model or None),
+    _Column("voice", pa.string(), "", "voice that spoke", lambda r: r.voice or None),
+    _Column("language", pa.string(), "", "of the voice", lambda r: r.language or None),
+    _Column("sample_rate_hz", pa.int32(), "Hz", "of the file", lambda r: r.sample_rate_hz),
+    _Column("audio_s", pa.float64(), "s", "duration of the audio", lambda r: r.audio_s),
+    _Column("bytes", pa.int64(), "bytes", "size of the file", lambda r: r.bytes),
+    _Column("sha256", pa.string(), "", "of the file", lambda r: r.sha256),
+    _Column("peak_dbfs", pa.float64(), "dBFS", "loudest sample", lambda r: r.peak_dbfs),
+    _Column("segments", pa.int32(), "", "commits that the script took", lambda r: r.segments),
+    _Column("attempts", pa.int32(), "", "tries at all segments together", lambda r: r.attempts),
+    _Column("started_at", _TIME, "UTC", "taken up", lambda r: _microseconds(r.started_at)),
+    _Column(
+        "finished_at",
+        _TIME,
+        "UTC",
+        "all heard, or given up",
+        lambda r: _microseconds(r.finished_at),
+    ),
+    _Column("queue_s", pa.float64(), "s", "waiting for a slot in flight", lambda r: r.queue_s),
+    _Column("connect_s", pa.float64(), "s", "opening connections", lambda r: r.connect_s),
+    _Column("ttfa_s", pa.float64(), "s", "first commit to first audio", lambda r: r.ttfa_s),
+    _Column("synth_s", pa.float64(), "s", "commits to last audio", lambda r: r.synth_s),
+    _Column("wall_s", pa.float64(), "s", "started_at to finished_at", lambda r: r.wall_s),
+    _Column("rtf", pa.float64(), "", "synth_s per audio_s", lambda r: r.rtf),
+    _Column("cost_usd", pa.float64(), "USD", "list price of all attempts", lambda r: r.cost_usd),
+    _Column("error_code", pa.string(), "", "why it failed, a stable word", lambda r: r.error_code),
+    _Column("error_message", pa.string(), "", "why it failed", lambda r: r.error_message),
+)
+
+_WHY = ("error_code", "error_message")
+_NAMES = frozenset(column.name for column in _COLUMNS)
+
+
+@dataclass(slots=True)
+class Tally:
+    """What the results amount to."""
+
+    rows: int = 0
+    status: Counter[Status] = field(default_factory=Counter)
+    audio_s: float = 0.0
+    cost_usd: float = 0.0
+
+    def add(self, result: Result) -> None:
+        """Count one row."""
+        self.rows += 1
+        self.status[result.status] += 1
+        self.audio_s += result.audio_s or 0.0
+        self.cost_usd += result.cost_usd or 0.0
+
+
+class _Seal(msgspec.Struct, frozen=True, kw_only=True):
+    """What the results were made from; as long as it is the same, so are they."""
+
+    batchtts: str
+    schema: int
+    ledger_bytes: int
+    manifest: str
+    manifest_bytes: int
+    manifest_mtime_ns: int
+    tally: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fold:
+    """One manifest and one ledger, about to become results.
+
+    Attributes:
+        offsets: Shape (rows,), int64: where each row's line begins; below zero
+            for a row that has none that counts.
+        scratch: Directory for what is not whole yet, on the same file system.
+        version: Of batchtts.
+    """
+
+    manifest: Manifest
+    ledger: Ledger
+    offsets: np.ndarray[tuple[int], np.dtype[np.int64]]
+    out: Path
+    scratch: Path
+    version: str
+
+    def is_current(self) -> bool:
+        """Whether results.parquet was made from exactly this."""
+        return self._sealed() is not None
+
+    def tally(self) -> Tally | None:
+        """The tally of current results; None if they must be written anew."""
+        seal = self._sealed()
+        if seal is None:
+            return None
+        numbers = seal.tally
+        counts: Counter[Status] = Counter()
+        for status in _STATUSES:
+            counts[status] = int(numbers[status])
+        return Tally(int(numbers["rows"]), counts, numbers["audio_s"], numbers["cost_usd"])
+
+    def write(self) -> Tally:
+        """Write results.parquet and failed.parquet.
+
+        Raises:
+            ManifestChanged: the manifest is not what was read at the start.
+            OutputBroken: they could not be written.
+        """
+        try:
+            return self._write()
+        except OSError as error:
+            raise OutputBroken(f"{self.out}: {error.strerror or error}") from error
+
+    def _write(self) -> Tally:
+        tally = Tally()
+        results = _Table(self.scratch / "results.parquet", results_schema(self.manifest.schema))
+        failed = _Table(self.scratch / "failed.parquet", failed_schema(self.manifest))
+        with results, failed:
+            for batch, rows in self._rows():
+                for row in rows:
+                    tally.add(row)
+                results.add(_columns(rows) + batch.carried.columns)
+                broken = [i for i, row in enumerate(rows) if row.status == "failed"]
+                if broken:
+                    failed.add(_failed_columns(self.manifest, batch, rows, broken))
+            results.seal(msgspec.json.encode(self._seal(tally)))
+        results.publish(self.out / "results.parquet")
+        if tally.status["failed"]:
+            failed.publish(self.out / "failed.parquet")
+        else:
+            (self.out / "failed.parquet").unlink(missing_ok=True)
+        return tally
+
+    def _rows(self) -> Iterator[tuple[Batch, list[Result]]]:
+        for batch in self.manifest.batches():
+            first, n = batch.first_row, len(batch.ids)
+            told = self.ledger.results(self.offsets[first : first + n].tolist())
+            yield (
+                batch,
+                [
+                    result or Result(id=row_id, status="pending", text_chars=len(text or ""))
+                    for result, row_id, text in zip(told, batch.ids, batch.texts, strict=True)
+                ],
+            )
+
+    def _seal(self, tally: Tally) -> _Seal:
+        numbers = {status: float(tally.status[status]) for status in _STATUSES} | {
+            "rows": float(tally.rows),
+            "audio_s": tally.audio_s,
+            "cost_usd": tally.cost_usd,
+        }
+        return _Seal(
+            batchtts=self.version,
+            schema=SCHEMA_VERSION,
+            ledger_bytes=self.ledger.size_bytes,
+            manifest=str(self.manifest.path.resolve()),
+            manifest_bytes=self.manifest.stamp.size_bytes,
+            manifest_mtime_ns=self.manifest.stamp.mtime_ns,
+            tally=numbers,
+        )
+
+    def _sealed(self) -> _Seal | None:
+        path = self.out / "results.parquet"
+        try:
+            metadata = pq.read_schema(path).metadata or {}
+            seal = msgspec.json.decode(metadata[b"batchtts"], type=_Seal)
+        except (OSError, pa.ArrowInvalid, KeyError, msgspec.MsgspecError):
+            return None
+        wanted = msgspec.structs.replace(self._seal(Tally()), tally=seal.tally)
+        return seal if seal == wanted else None
+
+
+def results_schema(carried: pa.Schema) -> pa.Schema:
+    """The columns of results.parquet; a manifest's column that would hide one is renamed."""
+    ours = [
+        pa.field(column.name, column.type, metadata={"unit": column.unit, "about": column.about})
+        for column in _COLUMNS
+    ]
+    theirs = [
+        own.with_name(f"manifest_{own.name}") if own.name in _NAMES else own for own in carried
+    ]
+    units = {column.name: column.unit for column in _COLUMNS if column.unit}
+    return pa.schema([*ours, *theirs], metadata={"batchtts.units": msgspec.json.encode(units)})
+
+
+def _columns(rows: list[Result]) -> list[pa.Array]:
+    return [pa.array([column.value(row) for row in rows], column.type) for column in _COLUMNS]
+
+
+def failed_schema(manifest: Manifest) -> pa.Schema:
+    """The manifest's own columns, then why; so that it is a manifest itself."""
+    columns = manifest.columns
+    texts = [columns.id or "id", columns.voice, columns.model, columns.language]
+    fields = [pa.field(name, pa.string()) for name in texts if name is not None]
+    fields.extend(each for each in manifest.schema if each.name not in _WHY)
+    return pa.schema([*fields, *(pa.field(name, pa.string()) for name in _WHY)])
+
+
+def _failed_columns(
+    manifest: Manifest, batch: Batch, rows: list[Result], at: list[int]
+) -> list[pa.Array]:
+    columns = manifest.columns
+    texts: list[tuple[str | None, Sequence[str | None]]] = [
+        (columns.id or "id", batch.ids),
+        (columns.voice, batch.voices),
+        (columns.model, batch.models),
+        (columns.language, batch.languages),
+    ]
+    found = [pa.array([values[i] for i in at], pa.string()) for name, values in texts if name]
+    carried = batch.carried.take(pa.array(at))
+    found.extend(carried.column(name) for name in carried.schema.names if name not in _WHY)
+    found.append(pa.array([rows[i].error_code for i in at], pa.string()))
+    found.append(pa.array([rows[i].error_message for i in at], pa.string()))
+    return found
+
+
+def _microseconds(at: float | None) -> int | None:
+    return None if at is None else round(at * 1e6)
+
+
+class _Table:
+    """A Parquet file that comes to be out of sight and appears whole."""
+
+    def __init__(self, scratch: Path, schema: pa.Schema) -> None:
+        self._scratch = scratch
+        self._schema = schema
+        self._writer = pq.ParquetWriter(scratch, schema, compression="zstd")
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, *_: object) -> None:
+        self._writer.close()
+
+    def add(self, columns: list[pa.Array]) -> None:
+        """Add a batch of rows, columns in the schema's order."""
+        self._writer.write_batch(pa.record_batch(columns, schema=self._schema))
+
+    def seal(self, seal: bytes) -> None:
+        """Note in the file's metadata what it was made from."""
+        self._writer.add_key_value_metadata({"batchtts": seal})
+
+    def publish(self, path: Path) -> None:
+        """Give the finished file its name, durably."""
+        descriptor = os.open(self._scratch, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            disk.sync(descriptor)
+        finally:
+            os.close(descriptor)
+        disk.rename(self._scratch, path)
+        disk.sync_directory(path.parent)

@@ -1,0 +1,151 @@
+"""The output directory: who may be in it, what lies where, whole files only.
+
+OUT/wav/ID.wav            audio (or flac/), in folders past some thousands
+OUT/results.parquet       one row per manifest row
+OUT/failed.parquet        the rows that failed; itself a manifest
+OUT/summary.json          the run in figures
+OUT/ledger.jsonl          the truth
+OUT/.batchtts/            lock, and what is not whole yet
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from hashlib import file_digest
+from pathlib import Path, PurePosixPath
+
+import msgspec
+
+from batchtts.audio.write import resample, write
+from batchtts.errors import OutputBroken, UsageError
+from batchtts.model import AudioFormat, Result, Take
+from batchtts.record import disk, lock, names
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where everything is, below one output directory."""
+
+    root: Path
+
+    @property
+    def ledger(self) -> Path:
+        """The truth."""
+        return self.root / "ledger.jsonl"
+
+    @property
+    def summary(self) -> Path:
+        """The last run in figures."""
+        return self.root / "summary.json"
+
+    @property
+    def private(self) -> Path:
+        """For batchtts only."""
+        return self.root / ".batchtts"
+
+    @property
+    def scratch(self) -> Path:
+        """What is not whole yet; emptied at every start."""
+        return self.private / "tmp"
+
+
+@contextmanager
+def occupy(root: Path) -> Iterator[Layout]:
+    """Hold an output directory for one run; make it if it is not there.
+
+    Raises:
+        UsageError: it cannot be a directory.
+        OutputInUse: another run has it.
+        OutputBroken: nothing can be written there.
+    """
+    layout = Layout(root)
+    for path in (root, *root.parents):
+        if path.exists() and not path.is_dir():
+            raise UsageError(f"{path} is a file, not a directory", hint="name another --out")
+    with ExitStack() as held:
+        try:
+            disk.make_directory(layout.scratch)
+            held.enter_context(lock.hold(layout.private, shown_as=root))
+            for leftover in layout.scratch.iterdir():
+                leftover.unlink()
+        except OSError as error:
+            raise OutputBroken(f"{root}: {(error.strerror or str(error)).lower()}") from error
+        yield layout
+
+
+@dataclass(slots=True)
+class Store:
+    """Puts audio under its final name, whole and durable.
+
+    Attributes:
+        rows: Of the manifest; decides on folders.
+        contested: hash() of case-folded stems that more than one id would have.
+    """
+
+    layout: Layout
+    format: AudioFormat
+    rows: int
+    contested: frozenset[int] = frozenset()
+    _known: set[Path] = field(default_factory=set)
+    _count: int = 0
+
+    def path_of(self, row_id: str) -> str:
+        """Return where the audio of a row goes, below the output directory."""
+        stem = names.stem(row_id)
+        if hash(stem.casefold()) in self.contested:
+            stem = names.own_stem(row_id)
+        container = self.format.container
+        return f"{container}/{names.folder(row_id, self.rows)}{stem}.{container}"
+
+    def publish(self, takes: Sequence[Take]) -> list[Result]:
+        """Write the audio of finished takes; return their results with the file's facts.
+
+        The files are durable under their final names when this returns, the
+        ledger does not know of them yet. Failed takes pass through.
+
+        Raises:
+            OutputBroken: the disk is full, read-only or failing; some of the
+                files may be there, none of them is half.
+        """
+        try:
+            results = [self._place(take) for take in takes]
+            for directory in {(self.layout.root / r.path).parent for r in results if r.path}:
+                disk.sync_directory(directory)
+        except OSError as error:
+            raise OutputBroken(f"{self.layout.root}: {(error.strerror or str(error))}") from error
+        return results
+
+    def _place(self, take: Take) -> Result:
+        if take.result.status != "done":
+            return take.result
+        relative = self.path_of(take.utterance.id)
+        target = self.layout.root / PurePosixPath(relative)
+        if target.parent not in self._known:
+            disk.make_directory(target.parent)
+            self._known.add(target.parent)
+        self._count += 1
+        scratch = self.layout.scratch / f"{self._count}.part"
+        pcm = resample(take.pcm, take.sample_rate_hz, self.format.sample_rate_hz)
+        size_bytes, sha256 = self._write(scratch, pcm)
+        disk.rename(scratch, target)
+        return msgspec.structs.replace(
+            take.result,
+            path=relative,
+            sample_rate_hz=self.format.sample_rate_hz,
+            frames=len(pcm) // 2,
+            bytes=size_bytes,
+            sha256=sha256,
+        )
+
+    def _write(self, scratch: Path, pcm: bytes) -> tuple[int, str]:
+        """Write a whole file durably; its size and hash are read back from it."""
+        descriptor = disk.create(scratch)
+        with os.fdopen(descriptor, "rb", buffering=0) as file:
+            write(descriptor, pcm, self.format)
+            disk.sync(descriptor)
+            file.seek(0)
+            sha256 = file_digest(file, "sha256").hexdigest()
+            return os.fstat(descriptor).st_size, sha256

@@ -1,0 +1,32 @@
+"""Is this the whole script? A verdict from duration and level alone. Pure."""
+
+from __future__ import annotations
+
+from batchtts.audio import pcm as samples
+from batchtts.errors import AttemptError, BadAudio, Truncated
+
+# Nobody speaks so fast: brisk English is 15 to 20 characters a second, and the
+# fastest reading of a screen reader about 45.
+CHARS_PER_S = 60.0
+
+#: Quieter than this is nothing, whatever the length; hiss is about -60 to -70.
+SILENCE_DBFS = -50.0
+
+
+def find_fault(
+    pcm: bytes, script: str, *, speed: float, sample_rate_hz: int
+) -> AttemptError | None:
+    """Return what is wrong with the audio of a script, or None.
+
+    Args:
+        pcm: mono s16le.
+        speed: The pace that was asked for, 1.0 is normal.
+    """
+    peak_dbfs = samples.peak_dbfs(pcm)
+    if peak_dbfs < SILENCE_DBFS:
+        return BadAudio(f"nothing but silence ({peak_dbfs:.0f} dBFS at its loudest)")
+    spoken = sum(map(str.isalnum, script))
+    duration_s = samples.duration_s(pcm, sample_rate_hz)
+    if duration_s < spoken / (CHARS_PER_S * max(speed, 1.0)):
+        return Truncated(f"{duration_s:.2f} s of audio cannot hold {spoken} letters and digits")
+    return None

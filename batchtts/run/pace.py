@@ -1,0 +1,74 @@
+"""How much at once: the shared limits of all workers. Pure arithmetic, no clock.
+
+The limit on requests in flight is cut when the provider refuses and grows by
+one for every window of successes; an error never speeds it up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+CUT = 0.7  # what is left of the limit after a refusal
+CUT_EVERY_S = 2.0  # refusals closer together than this are one refusal
+
+
+@dataclass(slots=True)
+class InFlight:
+    """Requests that may be in flight at the provider at once.
+
+    Attributes:
+        ceiling: What the user or the provider allows; never exceeded.
+        limit: What is allowed now, at least 1.
+    """
+
+    ceiling: int
+    limit: int = 0
+    _successes: int = 0
+    _cut_at: float = float("-inf")
+
+    def __post_init__(self) -> None:
+        self.limit = self.limit or self.ceiling
+
+    def refused(self, now: float) -> None:
+        """The provider has too much of us."""
+        self._successes = 0
+        if now - self._cut_at >= CUT_EVERY_S:
+            self._cut_at = now
+            self.limit = max(1, int(self.limit * CUT))
+
+    def succeeded(self) -> None:
+        """A request was answered in full."""
+        self._successes += 1
+        if self._successes >= self.limit and self.limit < self.ceiling:
+            self._successes = 0
+            self.limit += 1
+
+
+@dataclass(slots=True)
+class Breaker:
+    """Tells a provider that is down from one that fails now and then.
+
+    It breaks after *failures* attempts in a row, by any worker, with no success
+    between them, over at least *patience_s* seconds. Before the very first
+    success *first_patience_s* counts: a wrong address should be told soon.
+    """
+
+    failures: int
+    patience_s: float = 120.0
+    first_patience_s: float = 10.0
+    _in_a_row: int = 0
+    _since: float = 0.0
+    _succeeded: bool = field(default=False)
+
+    def failed(self, now: float) -> bool:
+        """Count a failed attempt; True if the provider must be taken for down."""
+        if self._in_a_row == 0:
+            self._since = now
+        self._in_a_row += 1
+        patience_s = self.patience_s if self._succeeded else self.first_patience_s
+        return self._in_a_row >= self.failures and now - self._since >= patience_s
+
+    def succeeded(self) -> None:
+        """Somebody was answered."""
+        self._in_a_row = 0
+        self._succeeded = True

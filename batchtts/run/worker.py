@@ -1,0 +1,301 @@
+"""One utterance: segments → attempts → audio → checks → a take for the recorder.
+
+A worker is one task with one session. A failed attempt throws the session away;
+a session speaks with one voice for its whole life, because a line in the wrong
+voice is worse than a new connection.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+import msgspec
+import trio
+
+from batchtts import errors
+from batchtts.audio.decode import Hearing
+from batchtts.audio.pcm import peak_dbfs
+from batchtts.model import Correction, Result, Take, Utterance, Voice
+from batchtts.review.checks import find_fault
+from batchtts.run.pace import Breaker, InFlight
+from batchtts.run.retry import RetryPolicy
+from batchtts.text.segment import split
+from batchtts.wire.line import Line
+from batchtts.wire.provider import Provider
+from batchtts.wire.session import Listener, Session, Timeline
+
+log = logging.getLogger(__name__)
+
+#: Scripts of a session whose late audio would still be recognized.
+REMEMBERED = 64
+
+
+@dataclass(slots=True, kw_only=True)
+class Crew:
+    """What the workers of one run share.
+
+    Attributes:
+        name: Sets the contexts of this run apart from those of any other.
+        connections: Where connections live.
+        slots: Requests in flight; follows *in_flight*.
+    """
+
+    name: str
+    provider: Provider
+    line: Line
+    policy: RetryPolicy
+    in_flight: InFlight
+    breaker: Breaker
+    connections: trio.Nursery
+    slots: trio.CapacityLimiter = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.slots = trio.CapacityLimiter(self.in_flight.limit)
+
+    def succeeded(self) -> None:
+        """A segment was spoken in full."""
+        self.breaker.succeeded()
+        self.in_flight.succeeded()
+        self.slots.total_tokens = self.in_flight.limit
+
+    def failed(self, error: errors.AttemptError) -> None:
+        """An attempt failed.
+
+        Raises:
+            ProviderDown: it was one too many.
+        """
+        now = trio.current_time()
+        if isinstance(error, errors.RateLimited):
+            self.in_flight.refused(now)
+            self.slots.total_tokens = self.in_flight.limit
+        if self.breaker.failed(now):
+            raise errors.ProviderDown(
+                f"{self.provider.name} is down: {error}",
+                hint="what is done stays done; run the same command again",
+            ) from error
+
+
+@dataclass(slots=True)
+class _Notes:
+    """What is to be remembered of one utterance while it is worked on."""
+
+    started_at: float = field(default_factory=time.time)
+    began_at: float = field(default_factory=trio.current_time)
+    segments: int = 0
+    attempts: int = 0
+    characters: int = 0
+    queue_s: float = 0.0
+    connect_s: float = 0.0
+    ttfa_s: float | None = None
+    synth_s: float = 0.0
+    context: str = ""
+    corrections: list[Correction] = field(default_factory=list)
+
+    def heard(self, timeline: Timeline) -> None:
+        if self.ttfa_s is None:
+            self.ttfa_s = timeline.ttfa_s
+        self.synth_s += timeline.synth_s
+
+    def result(self, utterance: Utterance, provider: Provider) -> Result:
+        """Everything but the verdict and the file."""
+        voice = utterance.voice
+        return Result(
+            id=utterance.id,
+            status="failed",
+            fingerprint=utterance.fingerprint,
+            text_chars=len(utterance.script),
+            provider=provider.name,
+            model=voice.model,
+            voice=voice.name,
+            language=voice.language,
+            segments=self.segments,
+            attempts=self.attempts,
+            started_at=_to_us(self.started_at),
+            finished_at=_to_us(time.time()),
+            queue_s=_to_us(self.queue_s),
+            connect_s=_to_us(self.connect_s),
+            ttfa_s=None if self.ttfa_s is None else _to_us(self.ttfa_s),
+            synth_s=_to_us(self.synth_s),
+            wall_s=_to_us(trio.current_time() - self.began_at),
+            cost_usd=provider.cost_usd(voice.model, self.characters),
+            context=self.context or None,
+        )
+
+
+class Worker:
+    """One task's hands: a session that is kept from row to row."""
+
+    def __init__(self, crew: Crew, number: int) -> None:
+        self._crew = crew
+        self._place = {"place": f"worker-{number}"}
+        self._session: Session | None = None
+        self._speaks_as: tuple[Voice, float] | None = None
+        self._contexts: OrderedDict[str, Utterance] = OrderedDict()
+
+    async def take(self, utterance: Utterance) -> Take:
+        """Have an utterance spoken; a failure is a take too.
+
+        Raises:
+            RunError: no row can be spoken any more.
+        """
+        notes = _Notes()
+        try:
+            pcm = await self._speak(utterance, notes)
+        except errors.UtteranceError as error:
+            log.warning(
+                "%s failed: %s  code=%s", utterance.id, error, error.code, extra=self._place
+            )
+            return self._bring(
+                utterance, notes, b"", error_code=error.code, error_message=str(error)
+            )
+        return self._bring(utterance, notes, pcm, status="done", peak_dbfs=round(peak_dbfs(pcm), 3))
+
+    def hang_up(self) -> None:
+        """Let the session go, if there is one."""
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+        self._contexts.clear()
+
+    def _bring(self, utterance: Utterance, notes: _Notes, pcm: bytes, **verdict: object) -> Take:
+        provider = self._crew.provider
+        result = notes.result(utterance, provider)
+        return Take(
+            utterance=utterance,
+            pcm=pcm,
+            sample_rate_hz=provider.sample_rate_hz,
+            result=msgspec.structs.replace(result, **verdict),
+            corrections=tuple(notes.corrections),
+        )
+
+    async def _speak(self, utterance: Utterance, notes: _Notes) -> bytes:
+        pieces = split(utterance.script, self._crew.provider.segment_chars)
+        notes.segments = len(pieces)
+        heard = [
+            await self._speak_segment(utterance, f"{number}", piece, notes)
+            for number, piece in enumerate(pieces)
+        ]
+        return b"".join(heard)
+
+    async def _speak_segment(
+        self, utterance: Utterance, segment: str, piece: str, notes: _Notes
+    ) -> bytes:
+        """Try until it is spoken or there is no use in trying."""
+
+        def tell(error: errors.AttemptError, wait_s: float) -> None:
+            log.info(
+                "%s attempt %d: %s; again in %.1f s  code=%s",
+                *(utterance.id, notes.attempts, error, wait_s, error.code),
+                extra=self._place,
+            )
+
+        async for attempt in self._crew.policy.controller(tell):
+            with attempt:
+                return await self._attempt(utterance, segment, piece, notes)
+        raise AssertionError("the controller neither returned nor raised")
+
+    async def _attempt(
+        self, utterance: Utterance, segment: str, piece: str, notes: _Notes
+    ) -> bytes:
+        try:
+            pcm = await self._try(utterance, segment, piece, notes)
+        except errors.AttemptError as error:
+            self.hang_up()
+            self._crew.failed(error)
+            raise
+        self._crew.succeeded()
+        return pcm
+
+    async def _try(self, utterance: Utterance, segment: str, piece: str, notes: _Notes) -> bytes:
+        """Speak a segment once and make sure that it is all there."""
+        hearing = Hearing(self._crew.provider.sample_rate_hz)
+        slot = _Slot(self._crew.slots)
+        listener = Listener(
+            hear=hearing.hear,
+            said=slot.release,
+            late=lambda context: self._cut_short(context, notes),
+        )
+        await self._connect(utterance, notes)
+        try:
+            notes.queue_s += await slot.acquire()
+            session = await self._connect(utterance, notes)  # it may have closed meanwhile
+            context = self._new_context(utterance, segment, notes)
+            notes.attempts += 1
+            notes.characters += len(piece)
+            notes.heard(await session.speak(piece, context, listener))
+        finally:
+            slot.release()
+        pcm = hearing.pcm()
+        fault = find_fault(
+            pcm,
+            piece,
+            speed=utterance.speed,
+            sample_rate_hz=self._crew.provider.sample_rate_hz,
+        )
+        if fault is not None:
+            raise fault
+        return pcm
+
+    async def _connect(self, utterance: Utterance, notes: _Notes) -> Session:
+        """Return a session that speaks as this utterance wants it."""
+        wanted = (utterance.voice, utterance.speed)
+        if self._session is not None and self._speaks_as == wanted and self._session.reusable:
+            return self._session
+        self.hang_up()
+        began_at = trio.current_time()
+        dialect = self._crew.provider.dialect(utterance.voice, utterance.speed)
+        self._session = await self._crew.line.call(self._crew.connections, dialect)
+        self._speaks_as = wanted
+        notes.connect_s += trio.current_time() - began_at
+        return self._session
+
+    def _new_context(self, utterance: Utterance, segment: str, notes: _Notes) -> str:
+        """Name one attempt; the name is its own across workers, runs and machines."""
+        context = f"{self._crew.name}-{utterance.row}-{segment}-{notes.attempts}"
+        notes.context = context
+        self._contexts[context] = utterance
+        if len(self._contexts) > REMEMBERED:
+            self._contexts.popitem(last=False)
+        return context
+
+    def _cut_short(self, context: str, notes: _Notes) -> None:
+        """A row that was recorded as done goes on after all: take that back."""
+        utterance = self._contexts.pop(context, None)
+        if utterance is None:
+            return
+        log.warning("%s was cut short: audio came after its end", utterance.id, extra=self._place)
+        result = msgspec.structs.replace(
+            _Notes().result(utterance, self._crew.provider),
+            error_code=errors.Truncated.code,
+            error_message="audio came after the provider had said that it was done",
+        )
+        notes.corrections.append(Correction(utterance.row, result))
+
+
+class _Slot:
+    """One request in flight, from commit until the provider is no longer at work on it."""
+
+    def __init__(self, slots: trio.CapacityLimiter) -> None:
+        self._slots = slots
+        self._is_held = False
+
+    async def acquire(self) -> float:
+        """Wait for it; return for how long, in seconds."""
+        began_at = trio.current_time()
+        await self._slots.acquire_on_behalf_of(self)
+        self._is_held = True
+        return trio.current_time() - began_at
+
+    def release(self) -> None:
+        """Give it back; once is enough."""
+        if self._is_held:
+            self._is_held = False
+            self._slots.release_on_behalf_of(self)
+
+
+def _to_us(seconds: float) -> float:
+    """Seconds to the microsecond: finer is noise, and ledger lines are kept for ever."""
+    return round(seconds, 6)

@@ -1,0 +1,261 @@
+"""How a provider is reached: name look-up, TCP, TLS, upgrade, greeting, refusal.
+
+The only place that opens a client socket. A connection lives in a task of its
+own, so that its reader may outlive the row that opened it.
+"""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from urllib.parse import SplitResult, urlsplit
+
+import trio
+from trio_websocket import ConnectionRejected, WebSocketConnection, wrap_client_stream
+
+from batchtts import errors
+from batchtts.wire.dialogue import Dialogue, Patience
+from batchtts.wire.provider import Vocabulary
+from batchtts.wire.session import CLOSE_S, Session
+
+CONNECT_S = 10.0  # for TCP and TLS, and again for upgrade and greeting
+
+# The defaults, 4 KiB and 1 MiB, cost twice the processor time and close the
+# connection on a delta of more than 16 s of audio.
+RECEIVE_BUFFER_BYTES = 128 * 1024
+MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+
+# trio-websocket logs every event; not even asking saves 5 % of receiving.
+logging.getLogger("trio-websocket").setLevel(logging.WARNING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """How a provider is reached: where, with which key, and how patiently.
+
+    Attributes:
+        name: The provider's name, for messages.
+        url: Scheme and host; a path here replaces the dialect's own.
+        key: Sent as a bearer token; never shown.
+        key_variable: Where the key came from, for messages.
+    """
+
+    name: str
+    url: str
+    key: str | None = field(default=None, repr=False)
+    key_variable: str | None = None
+    patience: Patience = field(default_factory=Patience)
+    tls: ssl.SSLContext | None = field(default=None, repr=False)
+
+    async def call(self, connections: trio.Nursery, dialect: Vocabulary) -> Session:
+        """Open a session; its connection lives in *connections* until it is closed.
+
+        Raises:
+            NotConnected, RateLimited: not now; nothing was said yet.
+            RunError: never, with this address and this key.
+            VoiceUnavailable: not with this voice.
+        """
+        session: Session = await connections.start(self._carry, dialect)
+        return session
+
+    async def _carry(self, dialect: Vocabulary, *, task_status: trio.TaskStatus[Session]) -> None:
+        """Carry one connection from its opening to its close."""
+        with trio.move_on_after(CONNECT_S) as opening:
+            stream = await self._open_stream()
+        if opening.cancelled_caught:
+            raise errors.NotConnected(f"{self.where}: no answer within {CONNECT_S:g} s")
+        failure: errors.BatchttsError | None = None
+        try:
+            async with trio.open_nursery() as nursery:
+                failure = await self._talk(nursery, stream, dialect, task_status)
+                nursery.cancel_scope.cancel()
+        except* ConnectionRejected as group:
+            failure = self._refused(_first(group))
+        if failure is not None:
+            raise failure
+
+    async def _talk(
+        self,
+        nursery: trio.Nursery,
+        stream: _Watched,
+        dialect: Vocabulary,
+        task_status: trio.TaskStatus[Session],
+    ) -> errors.BatchttsError | None:
+        """Upgrade, greet, hand the session over, keep it; or say why that failed."""
+        path, host = self._target(dialect)
+        with trio.move_on_after(CONNECT_S) as upgrade:
+            stream.on_end = upgrade.cancel
+            ws = await wrap_client_stream(
+                nursery,
+                stream,  # type: ignore[arg-type]  # any trio stream will do
+                host,
+                path,
+                extra_headers=self._headers(),
+                max_message_size=MAX_MESSAGE_BYTES,
+                receive_buffer_size=RECEIVE_BUFFER_BYTES,
+            )
+        if upgrade.cancelled_caught:
+            await trio.lowlevel.checkpoint()  # lets a refusal come first
+            return errors.NotConnected(f"{self.where}: no WebSocket handshake")
+        stream.on_end = _nothing
+        session = Session(ws, Dialogue(dialect, self.patience))
+        try:
+            await session.greet()
+        except errors.BatchttsError as error:
+            await _hang_up(ws)
+            return self._explain(error)
+        task_status.started(session)
+        await session.wait_closed()
+        return None
+
+    @property
+    def where(self) -> str:
+        """The address, for messages; without path, query or key."""
+        parts = urlsplit(self.url)
+        return f"{self.name} at {parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+    def _target(self, dialect: Vocabulary) -> tuple[str, str]:
+        """Path with query, and the Host header."""
+        parts, resource = urlsplit(self.url), dialect.resource
+        path, _, query = resource.partition("?")
+        if parts.path not in ("", "/"):
+            path = parts.path
+        query = "&".join(part for part in (parts.query, query) if part)
+        host, port = _address(parts)
+        return f"{path}?{query}" if query else path, host if port in (80, 443) else f"{host}:{port}"
+
+    def _headers(self) -> list[tuple[bytes, bytes]]:
+        return [(b"Authorization", f"Bearer {self.key}".encode())] if self.key else []
+
+    async def _open_stream(self) -> _Watched:
+        parts = urlsplit(self.url)
+        host, port = _address(parts)
+        try:
+            stream = await trio.open_tcp_stream(host, port)
+            if parts.scheme == "ws":
+                return _Watched(stream)
+            secure = trio.SSLStream(
+                stream,
+                self.tls or ssl.create_default_context(),
+                server_hostname=host,
+                https_compatible=True,
+            )
+            await secure.do_handshake()
+        except OSError as error:
+            raise errors.NotConnected(f"{self.where}: {_cause(error)}") from error
+        except trio.BrokenResourceError as error:
+            raise self._untrusted(error.__cause__) from error
+        return _Watched(secure)
+
+    def _untrusted(self, cause: BaseException | None) -> errors.BatchttsError:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return errors.ProviderDown(
+                f"{self.where}: its certificate is not trusted: {cause.verify_message}",
+                hint="if it is your own, name its authority in SSL_CERT_FILE",
+            )
+        if isinstance(cause, ssl.SSLError):
+            return errors.ProviderDown(f"{self.where}: no TLS here: {cause.reason}")
+        return errors.NotConnected(f"{self.where}: closed during the TLS handshake")
+
+    def _refused(self, rejection: ConnectionRejected) -> errors.BatchttsError:
+        """Judge an upgrade that was answered with an HTTP status."""
+        status = rejection.status_code
+        if status in (401, 403):
+            return self._explain(errors.Unauthorized(f"key refused ({status})"))
+        if status == 402:
+            return errors.QuotaExhausted(f"{self.where}: the account is out of credit (402)")
+        if status == 429:
+            return errors.RateLimited(
+                f"{self.where}: too many requests (429)", retry_after_s=_retry_after_s(rejection)
+            )
+        if status >= 500:
+            return errors.NotConnected(
+                f"{self.where}: answers {status}", retry_after_s=_retry_after_s(rejection)
+            )
+        words = (rejection.body or b"")[:200].decode(errors="replace").strip()
+        return errors.ProviderDown(
+            f"{self.where}: answers HTTP {status} instead of a WebSocket"
+            + (f": {words}" if words else ""),
+            hint="is this the right --endpoint?",
+        )
+
+    def _explain(self, error: errors.BatchttsError) -> errors.BatchttsError:
+        """Say what to do about a key; anything before the first script costs nothing."""
+        if isinstance(error, errors.Unauthorized):
+            hint = f"set {self.key_variable}" if self.key_variable else None
+            return errors.Unauthorized(f"{self.where}: {error}", hint=hint)
+        if isinstance(error, errors.AttemptError) and error.charged:
+            return errors.NotConnected(f"{self.where}: {error}")
+        return error
+
+
+class _Watched(trio.abc.Stream):
+    """A stream that tells when it ends.
+
+    trio-websocket waits for its handshake for ever when the peer hangs up in
+    the middle of it.
+    """
+
+    def __init__(self, stream: trio.abc.Stream) -> None:
+        self._stream = stream
+        self.on_end: Callable[[], None] = _nothing
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        try:
+            data = await self._stream.receive_some(max_bytes)
+        except trio.BrokenResourceError:
+            self.on_end()
+            raise
+        if not data:
+            self.on_end()
+        return data
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        await self._stream.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self._stream.wait_send_all_might_not_block()
+
+    async def aclose(self) -> None:
+        self.on_end()
+        await self._stream.aclose()
+
+
+def _nothing() -> None:
+    """What happens at the end of a stream that nobody watches."""
+
+
+async def _hang_up(ws: WebSocketConnection) -> None:
+    with trio.move_on_after(CLOSE_S):
+        await ws.aclose()
+
+
+def _address(parts: SplitResult) -> tuple[str, int]:
+    return parts.hostname or "", parts.port or (80 if parts.scheme == "ws" else 443)
+
+
+def _cause(error: OSError) -> str:
+    """The reason in the operating system's words, not in trio's summary."""
+    inner: BaseException | None = error.__cause__
+    while isinstance(inner, BaseExceptionGroup):
+        inner = inner.exceptions[0]
+    told = inner if isinstance(inner, OSError) else error
+    return (told.strerror or str(told)).lower()
+
+
+def _first(group: BaseExceptionGroup[ConnectionRejected]) -> ConnectionRejected:
+    leaf: BaseException = group
+    while isinstance(leaf, BaseExceptionGroup):
+        leaf = leaf.exceptions[0]
+    assert isinstance(leaf, ConnectionRejected)
+    return leaf
+
+
+def _retry_after_s(rejection: ConnectionRejected) -> float | None:
+    """Seconds of a Retry-After header; its date form is not understood (RFC 9110, 10.2.3)."""
+    for name, value in rejection.headers:
+        if name.lower() == b"retry-after" and value.strip().isdigit():
+            return float(value)
+    return None
