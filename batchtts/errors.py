@@ -108,6 +108,8 @@ class OutputInUse(RunError):
 class UtteranceError(BatchttsError):
     """This row is failed; the run goes on."""
 
+    exit_code = Exit.SOME_FAILED
+
     #: Stable short name, written to the ``error_code`` column of the results.
     code = "utterance"
 
@@ -143,6 +145,7 @@ class AttemptError(UtteranceError):
 class NotConnected(AttemptError):
     """No session came about; the script never left this machine."""
 
+    exit_code = Exit.BROKEN
     code = "not_connected"
     charged = False
 

@@ -60,6 +60,12 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     grace_s: Annotated[float, msgspec.Meta(ge=0)] = 30.0
     outage_s: Annotated[float, msgspec.Meta(ge=0)] = 120.0
 
+    def __post_init__(self) -> None:
+        for name in ("manifest", "out"):
+            value = getattr(self, name)
+            if isinstance(value, str):
+                msgspec.structs.force_setattr(self, name, Path(value))
+
     @property
     def directory(self) -> Path:
         """The output directory."""
@@ -98,6 +104,19 @@ def load(path: Path, flags: Mapping[str, object]) -> Job:
     if path.suffix.lower() == ".toml":
         settings = _read(path)
     settings.update({name: value for name, value in flags.items() if value is not None})
+    return _convert(settings, path)
+
+
+def check(job: Job) -> Job:
+    """Return a job whose every value fits its kind, whoever made it.
+
+    Raises:
+        SettingsError: one does not.
+    """
+    return _convert(msgspec.structs.asdict(job), job.manifest)
+
+
+def _convert(settings: Mapping[str, object], path: Path) -> Job:
     try:
         return msgspec.convert(settings, Job, dec_hook=_decode_path)
     except msgspec.ValidationError as error:

@@ -12,6 +12,7 @@ import mmap
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Self
 
 import msgspec
 
@@ -70,6 +71,18 @@ class Ledger:
             os.ftruncate(descriptor, whole)
             disk.sync(descriptor)
         return cls(path, descriptor, whole)
+
+    @classmethod
+    def peek(cls, path: Path) -> Ledger:
+        """Open a ledger to look at it, whoever writes it meanwhile; nothing is changed."""
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        return cls(path, descriptor, _whole_bytes(descriptor, os.fstat(descriptor).st_size))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Let the file go."""

@@ -72,6 +72,11 @@ class Agenda:
         """Characters of their scripts."""
         return int(self.characters[self._wanted()].sum(dtype=np.int64))
 
+    @property
+    def refused_count(self) -> int:
+        """How many rows that are not done cannot be spoken."""
+        return int(np.count_nonzero(self.refused & (self.plan.kinds != DONE)))
+
     def batches(self) -> Iterator[list[Utterance]]:
         """Yield what is to be spoken, in the manifest's order; reads the file again."""
         return self._utterances(self._wanted())
@@ -126,7 +131,7 @@ def survey(job: Job, speaker: Speaker, manifest: Manifest, ledger: Ledger | None
             refusal is not None or _refuse(text) is not None
             for (_, refusal), text in zip(voices, batch.texts, strict=True)
         ]
-    memory = _recall(ledger)
+    memory = recall(ledger)
     plan = make_plan(manifest.id_hashes, prints, memory.past)
     _check_belongs(manifest, memory, plan, job.directory)
     return Agenda(
@@ -189,7 +194,7 @@ def _refuse(text: str | None) -> Refusal | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Memory:
+class Memory:
     """What the ledger tells.
 
     Attributes:
@@ -204,7 +209,8 @@ class _Memory:
     manifest: str | None
 
 
-def _recall(ledger: Ledger | None) -> _Memory:
+def recall(ledger: Ledger | None) -> Memory:
+    """Read a ledger from its first line to its last."""
     stems, owners = array("q"), array("q")
     manifest: list[str] = []
 
@@ -221,7 +227,7 @@ def _recall(ledger: Ledger | None) -> _Memory:
             yield id_hash, offset, entry.status, entry.fingerprint
 
     past = Past.of(lines())
-    return _Memory(
+    return Memory(
         past,
         np.array(stems, dtype=np.int64),
         np.array(owners, dtype=np.int64),
@@ -229,7 +235,7 @@ def _recall(ledger: Ledger | None) -> _Memory:
     )
 
 
-def _check_belongs(manifest: Manifest, memory: _Memory, plan: Plan, out: Path) -> None:
+def _check_belongs(manifest: Manifest, memory: Memory, plan: Plan, out: Path) -> None:
     """Refuse to mix two manifests: the second would take the first one's files."""
     here = str(manifest.path.resolve())
     nothing_in_common = not np.any(plan.offsets >= 0)
@@ -240,7 +246,7 @@ def _check_belongs(manifest: Manifest, memory: _Memory, plan: Plan, out: Path) -
         )
 
 
-def _contested(manifest: Manifest, memory: _Memory) -> frozenset[int]:
+def _contested(manifest: Manifest, memory: Memory) -> frozenset[int]:
     stems = np.empty(manifest.rows, np.int64)
     for batch in manifest.batches():
         rows = slice(batch.first_row, batch.first_row + len(batch.ids))

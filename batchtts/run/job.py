@@ -8,8 +8,7 @@ import secrets
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.util import find_spec
@@ -21,7 +20,7 @@ import batchtts
 from batchtts.errors import Exit, ManifestChanged, RunError
 from batchtts.job.manifest import scan
 from batchtts.job.plan import DONE, FAILED
-from batchtts.job.settings import Job, Speaker, choose_speaker
+from batchtts.job.settings import Job, Speaker, check, choose_speaker
 from batchtts.model import Result, Take, Utterance
 from batchtts.record import disk
 from batchtts.record.ledger import VERSION as LEDGER_VERSION
@@ -85,11 +84,12 @@ def run(
     """
     progress = progress or Silent()
     began_at, started_at = time.monotonic(), time.time()
-    speaker = choose_speaker(job, environment, has_hibari=find_spec("hibari") is not None)
+    job = check(job)
+    speaker = find_speaker(job, environment)
     manifest = scan(job.manifest, job.columns)
     if manifest.columns.id is None:
         log.info("%s has no id column: ids are row numbers, from 1", job.manifest)
-    with occupy(job.directory) as layout, _open(layout) as ledger:
+    with occupy(job.directory) as layout, Ledger.open(layout.ledger) as ledger:
         agenda = survey(job, speaker, manifest, ledger)
         drop_lost(agenda, ledger, layout.root)
         work = _Work(job, speaker, agenda, layout, ledger, progress)
@@ -108,13 +108,30 @@ def run(
     return summary
 
 
-@contextmanager
-def _open(layout: Layout) -> Iterator[Ledger]:
-    ledger = Ledger.open(layout.ledger)
-    try:
-        yield ledger
-    finally:
-        ledger.close()
+def find_speaker(job: Job, environment: Mapping[str, str]) -> Speaker:
+    """Decide who speaks, knowing what is installed here.
+
+    Raises:
+        SettingsError: nobody can, as the job has it.
+    """
+    return choose_speaker(job, environment, has_hibari=find_spec("hibari") is not None)
+
+
+def preview(job: Job, environment: Mapping[str, str]) -> Agenda:
+    """Find out what a run would do; nothing is changed and nobody is called.
+
+    Raises:
+        UsageError: the job or its manifest is wrong.
+    """
+    speaker = find_speaker(job, environment)
+    manifest = scan(job.manifest, job.columns)
+    path = Layout(job.directory).ledger
+    if not path.exists():
+        return survey(job, speaker, manifest, None)
+    with Ledger.peek(path) as ledger:
+        agenda = survey(job, speaker, manifest, ledger)
+        drop_lost(agenda, ledger, job.directory)
+        return agenda
 
 
 @dataclass(slots=True)

@@ -7,6 +7,7 @@ own, so that its reader may outlive the row that opened it.
 from __future__ import annotations
 
 import logging
+import os
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -73,6 +74,8 @@ class Line:
                 nursery.cancel_scope.cancel()
         except* ConnectionRejected as group:
             failure = self._refused(_first(group))
+        finally:
+            await trio.aclose_forcefully(stream)  # trio-websocket leaves it open when refused
         if failure is not None:
             raise failure
 
@@ -242,7 +245,9 @@ def _cause(error: OSError) -> str:
     while isinstance(inner, BaseExceptionGroup):
         inner = inner.exceptions[0]
     told = inner if isinstance(inner, OSError) else error
-    return (told.strerror or str(told)).lower()
+    # trio puts the address into strerror, a resolver has numbers of its own.
+    is_system = told.errno is not None and told.errno > 0
+    return (os.strerror(told.errno) if is_system else told.strerror or str(told)).lower()
 
 
 def _first(group: BaseExceptionGroup[ConnectionRejected]) -> ConnectionRejected:

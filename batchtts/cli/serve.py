@@ -1,0 +1,77 @@
+"""`batchtts serve`: a provider of our own, in the foreground."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+
+@click.command(short_help="Serve the voices of this machine.")
+@click.option(
+    "--host", metavar="ADDRESS", default="127.0.0.1", show_default=True, help="Where to listen."
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    metavar="N",
+    default=8765,
+    show_default=True,
+    help="0 picks a free one.",
+)
+@click.option(
+    "--engine",
+    type=click.Choice(["hibari", "nanotts", "tone"]),
+    default="hibari",
+    show_default=True,
+    help="hibari speaks with nanotts beside it; nanotts alone; tone is for tests.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    metavar="N",
+    help="Processes per engine.  [default: one per processor, at most 4]",
+)
+@click.option(
+    "--log",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Append a line of JSON when a text is committed, and when its audio is sent.",
+)
+@click.option("--until-eof", is_flag=True, hidden=True, help="Stop when standard input ends.")
+def serve(
+    host: str, port: int, engine: str, workers: int | None, log: Path | None, until_eof: bool
+) -> None:
+    """Serve the voices of this machine until interrupted.
+
+    Answers at ws://ADDRESS:N/v1/audio/speech/websocket in the protocol of
+    Together, with the voices that need no key and no network. The first line on
+    standard output says where it listens. Any key is taken, unless
+    BATCHTTS_SERVE_KEY is set; without that, only this machine is served.
+
+    \b
+    Exit status:
+      2    the port is in use, or the options are wrong
+      130  interrupted; 143 terminated
+
+    \b
+    Examples:
+      batchtts serve
+      batchtts serve --port 0 --engine tone --log served.jsonl
+    """
+    import trio
+
+    from batchtts.server.app import Settings
+    from batchtts.server.foreground import stay
+
+    settings = Settings(
+        host=host,
+        port=port,
+        engine=engine,
+        workers=workers,
+        key=os.environ.get("BATCHTTS_SERVE_KEY") or None,
+        log=log,
+        until_eof=until_eof,
+    )
+    raise SystemExit(trio.run(stay, settings))

@@ -1,0 +1,84 @@
+"""``batchtts status``: what has become of a job."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from batchtts.cli.options import PATH
+from batchtts.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from batchtts.model import Result
+
+
+@click.command()
+@click.argument("out", type=PATH)
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def status(out: Path, as_json: bool) -> None:
+    """Say what has become of the job whose output directory is OUT.
+
+    The ledger is asked, so this is also true in the middle of a run. Rows that
+    the manifest has and no run has come to yet are not counted.
+
+    \b
+    Exit status:
+      0    the figures are on standard output
+      2    there is no such directory, or no ledger in it
+
+    \b
+    Examples:
+      batchtts status out/demo
+      batchtts status out/demo --json
+    """
+    from batchtts.record.ledger import Ledger
+    from batchtts.record.store import Layout
+    from batchtts.run.agenda import recall
+
+    path = Layout(out).ledger
+    if not path.is_file():
+        raise UsageError(f"{out}: no ledger here", hint="name the output directory of a run")
+    with Ledger.peek(path) as ledger:
+        memory = recall(ledger)
+        results = ledger.results(sorted(memory.past.offsets.tolist()))
+        facts = _count(result for result in results if result is not None)
+    facts["manifest"] = memory.manifest
+    click.echo(json.dumps(facts) if as_json else _tell(facts))
+
+
+def _count(results: Iterable[Result]) -> dict[str, object]:
+    statuses: Counter[str] = Counter()
+    errors: Counter[str] = Counter()
+    audio_s = cost_usd = 0.0
+    for result in results:
+        statuses[result.status] += 1
+        audio_s += result.audio_s or 0.0
+        cost_usd += result.cost_usd or 0.0
+        if result.error_code is not None:
+            errors[result.error_code] += 1
+    return {
+        "done": statuses["done"],
+        "failed": statuses["failed"],
+        "taken_back": statuses["pending"],
+        "audio_s": round(audio_s, 3),
+        "cost_usd": round(cost_usd, 6),
+        "errors": dict(errors.most_common()),
+    }
+
+
+def _tell(facts: dict[str, object]) -> str:
+    lines = [
+        f"{facts['manifest']}",
+        f"{facts['done']:,} done, {facts['failed']:,} failed;"
+        f" {facts['audio_s']:,} s of audio; ${facts['cost_usd']:,.2f}",
+    ]
+    errors = facts["errors"]
+    assert isinstance(errors, dict)
+    lines.extend(f"  {count:>7,}  {code}" for code, count in errors.items())
+    return "\n".join(lines)

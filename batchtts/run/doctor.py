@@ -1,0 +1,93 @@
+"""Try a provider, step by step: reach it, greet it, have one sentence spoken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import trio
+
+from batchtts import errors
+from batchtts.audio.decode import Hearing
+from batchtts.audio.pcm import duration_s, peak_dbfs
+from batchtts.job.settings import Speaker
+from batchtts.review.checks import find_fault
+from batchtts.run import local
+from batchtts.wire.line import Line
+from batchtts.wire.session import Listener
+
+SENTENCE = "If you can hear this, everything is in order."
+
+Tell = Callable[[str, float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Doctor:
+    """Examines one speaker.
+
+    Attributes:
+        tell: Told of each step that went well, with its seconds.
+    """
+
+    speaker: Speaker
+    tell: Tell
+
+    def examine(self) -> None:
+        """Go through the steps.
+
+        Raises:
+            BatchttsError: the step after the last one told of failed, and why.
+        """
+        try:
+            trio.run(self._examine)
+        except* errors.BatchttsError as group:
+            failures = list(_leaves(group))
+        else:
+            return
+        raise failures[0]
+
+    async def _examine(self) -> None:
+        if self.speaker.url is not None:
+            await self._call(self.speaker.url, self.speaker.key)
+            return
+        began_at = trio.current_time()
+        server = await local.start()
+        try:
+            self.tell("started a voice server on this machine", trio.current_time() - began_at)
+            await self._call(server.url, server.key)
+        finally:
+            await server.end()
+
+    async def _call(self, url: str, key: str | None) -> None:
+        provider, voice = self.speaker.provider, self.speaker.voice
+        line = Line(name=provider.name, url=url, key=key, key_variable=provider.key_variable)
+        hearing = Hearing(provider.sample_rate_hz)
+        async with trio.open_nursery() as connections:
+            began_at = trio.current_time()
+            session = await line.call(connections, provider.dialect(voice, 1.0))
+            self.tell("connected and was greeted", trio.current_time() - began_at)
+            listener = Listener(hear=hearing.hear, said=_nothing, late=_ignore)
+            timeline = await session.speak(SENTENCE, "doctor", listener)
+            self.tell("heard the first audio after the commit", timeline.ttfa_s)
+            pcm = hearing.pcm()
+            fault = find_fault(pcm, SENTENCE, speed=1.0, sample_rate_hz=provider.sample_rate_hz)
+            if fault is not None:
+                raise fault
+            heard = f"{duration_s(pcm, provider.sample_rate_hz):.2f} s, {peak_dbfs(pcm):.1f} dBFS"
+            self.tell(f"heard a whole sentence ({heard})", timeline.synth_s)
+            session.close()
+
+
+def _nothing() -> None:
+    """One request needs no slot."""
+
+
+def _ignore(context: str) -> None:
+    """There was no earlier script."""
+
+
+def _leaves(group: BaseExceptionGroup[errors.BatchttsError]) -> list[errors.BatchttsError]:
+    found: list[errors.BatchttsError] = []
+    for error in group.exceptions:
+        found.extend(_leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
+    return found
