@@ -120,7 +120,9 @@ def _convert(settings: Mapping[str, object], path: Path) -> Job:
     try:
         return msgspec.convert(settings, Job, dec_hook=_decode_path)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"{path}: {error}") from None
+        problem, _, place = str(error).partition(" - at `$.")
+        key = f"{place.rstrip('`')}: " if place else ""
+        raise SettingsError(f"{path}: {key}{problem[:1].lower()}{problem[1:]}") from None
 
 
 def _read(path: Path) -> dict[str, object]:

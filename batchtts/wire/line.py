@@ -246,8 +246,9 @@ def _cause(error: OSError) -> str:
         inner = inner.exceptions[0]
     told = inner if isinstance(inner, OSError) else error
     # trio puts the address into strerror, a resolver has numbers of its own.
-    is_system = told.errno is not None and told.errno > 0
-    return (os.strerror(told.errno) if is_system else told.strerror or str(told)).lower()
+    if told.errno is not None and told.errno > 0:
+        return os.strerror(told.errno).lower()
+    return (told.strerror or str(told)).lower()
 
 
 def _first(group: BaseExceptionGroup[ConnectionRejected]) -> ConnectionRejected:
