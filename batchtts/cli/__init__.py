@@ -6,9 +6,9 @@ bodies: ``batchtts --help`` must not pay for pyarrow and trio.
 
 from __future__ import annotations
 
-import os
 import sys
 from importlib import import_module
+from types import TracebackType
 
 import click
 
@@ -62,8 +62,9 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line and exit with the status of what was done."""
+    sys.excepthook = _report_bug
     try:
-        status = cli.main(standalone_mode=False)
+        status = cli.main(prog_name="batchtts", standalone_mode=False)
     except click.exceptions.Abort:
         status = Exit.INTERRUPTED
     except click.ClickException as error:
@@ -74,11 +75,16 @@ def main() -> None:
         status = error.exit_code
     except KeyboardInterrupt:
         status = Exit.INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has seen enough; there is nobody to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = Exit.DONE
     sys.exit(int(status or 0))
+
+
+def _report_bug(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """What nobody has caught is a bug: tell everything, and exit with a status of its own."""
+    sys.__excepthook__(kind, error, trace)
+    click.echo("batchtts: this is a bug in batchtts; nothing that was done is lost", err=True)
+    sys.exit(Exit.BUG)
 
 
 def _complain(error: BatchttsError) -> None:

@@ -11,13 +11,13 @@ from batchtts.cli.options import speaking
 
 
 @click.command()
-@click.argument("name", metavar="PROVIDER", default="local")
+@click.argument("name", metavar="[PROVIDER]", default="local")
 @speaking
 def doctor(name: str, **flags: object) -> None:
     """Try PROVIDER: connect, have one short sentence spoken, and check it.
 
     Each step is told with its time; the first one that fails ends it, with
-    what to do. A paid provider charges for one sentence of 46 characters.
+    what to do. A paid provider charges for one sentence of 45 characters.
 
     \b
     Exit status:
@@ -35,8 +35,7 @@ def doctor(name: str, **flags: object) -> None:
     from batchtts.run.doctor import Doctor
     from batchtts.run.job import find_speaker
 
-    flags["provider"] = flags.get("provider") or name
-    speaker = find_speaker(load(Path("doctor"), flags), os.environ)
+    speaker = find_speaker(load(Path("doctor"), {**flags, "provider": name}), os.environ)
     voice = speaker.voice
     click.echo(
         f"   ok           {speaker.provider.name}, {voice.name} of {voice.model}, {voice.language}"

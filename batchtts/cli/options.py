@@ -38,17 +38,18 @@ class Columns(click.ParamType[dict[str, str]]):
         return found
 
 
+choosing = click.option(
+    "-p",
+    "--provider",
+    metavar="NAME",
+    help="See `batchtts providers`.  [default: the one whose key is set, else local]",
+)
+
+
 def speaking(command: Command) -> Command:
-    """Add the flags that say who speaks, and how."""
+    """Add the flags that say where the provider is, and how it speaks."""
     for add in reversed(
         [
-            click.option(
-                "-p",
-                "--provider",
-                metavar="NAME",
-                help="See `batchtts providers`.  [default: the one whose key is set, else local]",
-                show_default=False,
-            ),
             click.option(
                 "--endpoint",
                 metavar="URL",
@@ -69,9 +70,9 @@ def speaking(command: Command) -> Command:
             ),
             click.option(
                 "--speed",
-                type=float,
+                type=click.FloatRange(0.25, 4.0),
                 metavar="X",
-                help="Pace of rows that name none.  [default: 1.0; 0.25<=x<=4]",
+                help="Pace of rows that name none.  [default: 1.0]",
             ),
         ]
     ):
@@ -105,7 +106,7 @@ def reading(command: Command) -> Command:
             click.option(
                 "--sample-rate",
                 "sample_rate_hz",
-                type=int,
+                type=click.IntRange(4000, 192_000),
                 metavar="HZ",
                 help="Of the audio files.  [default: as the provider sends it]",
             ),

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import click
 
-from batchtts.cli.options import PATH, reading, speaking
+from batchtts.cli.options import PATH, choosing, reading, speaking
 
 
 @click.command()
 @click.argument("manifest", type=PATH)
 @reading
+@choosing
 @speaking
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
 def plan(manifest: Path, as_json: bool, **flags: object) -> None:

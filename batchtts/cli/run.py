@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
-from batchtts.cli.options import PATH, reading, speaking
+from batchtts.cli.options import PATH, choosing, reading, speaking
 
 
 @click.command()
 @click.argument("manifest", type=PATH)
 @reading
+@choosing
 @speaking
 @click.option(
     "-w",

@@ -8,7 +8,7 @@ import click
 
 
 @click.command()
-@click.argument("provider", default="local")
+@click.argument("provider", metavar="[PROVIDER]", default="local")
 @click.option("--language", metavar="TAG", help="Only voices that speak it, such as en or de.")
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
 def voices(provider: str, language: str | None, as_json: bool) -> None:

@@ -7,6 +7,7 @@ refused: a misspelled limit must not become no limit.
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -208,13 +209,15 @@ def _find_key(
 def _check_endpoint(url: str | None) -> str | None:
     if url is None:
         return None
-    parts = urlsplit(url)
     try:
+        parts = urlsplit(url)
         is_good = parts.scheme in ("ws", "wss") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         is_good = False
     if not is_good:
+        # A key may stand before the @ or behind the question mark.
+        shown = re.sub(r"//[^/@]*@", "//", url.partition("?")[0])
         raise SettingsError(
-            f"--endpoint {url}: not a WebSocket URL", hint="for example wss://host:8765"
+            f"endpoint {shown}: not a WebSocket URL", hint="for example wss://host:8765"
         )
     return url

@@ -114,6 +114,12 @@ class Source:
         try:
             chunk.isascii() or chunk.decode()
         except UnicodeDecodeError as error:
+            if b"\0" in chunk[:1024]:  # no encoding of text but UTF-16 and UTF-32, named above
+                begins = chunk[:4].hex(" ").upper()
+                hint = f"manifests are {_ENDINGS}"
+                raise ManifestError(
+                    self.path, f"is not text; it begins with {begins}", hint=hint
+                ) from error
             where = f"byte {offset + error.start} (0x{chunk[error.start]:02X})"
             hint = self._conversion("WINDOWS-1252")
             raise ManifestError(self.path, f"{where} is not UTF-8", hint=hint) from error

@@ -23,15 +23,15 @@ def stem(id: str) -> str:
     """Return the id as a file name without its ending; two ids may differ in case only."""
     if len(id) <= LONGEST and _PLAIN.match(id) and not _DEVICE.match(id) and id[-1] != ".":
         return id
-    encoded = quote(id, safe="")
+    # quote() leaves a tilde alone, and ours marks a hash.
+    encoded = quote(id, safe="").replace("~", "%7E")
     if encoded[0] == "." or _DEVICE.match(encoded):
         encoded = f"%{ord(encoded[0]):02X}{encoded[1:]}"
     if encoded[-1] == ".":
         encoded = encoded[:-1] + "%2E"
     if len(encoded) > LONGEST:
         return f"{_clip(encoded)}~{digest(id)}"
-    # quote() leaves a tilde alone, and ours marks a hash.
-    return encoded.replace("~", "%7E")
+    return encoded
 
 
 def own_stem(id: str) -> str:

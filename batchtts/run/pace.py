@@ -6,7 +6,7 @@ one for every window of successes; an error never speeds it up.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 CUT = 0.7  # what is left of the limit after a refusal
 CUT_EVERY_S = 2.0  # refusals closer together than this are one refusal
@@ -49,8 +49,9 @@ class Breaker:
     """Tells a provider that is down from one that fails now and then.
 
     It breaks after *failures* attempts in a row, by any worker, with no success
-    between them, over at least *patience_s* seconds. Before the very first
-    success *first_patience_s* counts: a wrong address should be told soon.
+    between them, over at least *patience_s* seconds. Until the first success
+    *first_patience_s* is enough, and where nobody answers at all one attempt
+    is: a wrong address should be told soon.
     """
 
     failures: int
@@ -58,15 +59,25 @@ class Breaker:
     first_patience_s: float = 10.0
     _in_a_row: int = 0
     _since: float = 0.0
-    _succeeded: bool = field(default=False)
+    _succeeded: bool = False
 
-    def failed(self, now: float) -> bool:
-        """Count a failed attempt; True if the provider must be taken for down."""
+    def failed(
+        self, began_at: float, now: float, *, unreachable: bool = False, busy: bool = False
+    ) -> bool:
+        """Count a failed attempt; True if the provider must be taken for down.
+
+        Args:
+            began_at: When the attempt began, by the same clock as *now*.
+            unreachable: No session came about.
+            busy: The provider answers, and refuses for now.
+        """
         if self._in_a_row == 0:
-            self._since = now
+            self._since = began_at
         self._in_a_row += 1
-        patience_s = self.patience_s if self._succeeded else self.first_patience_s
-        return self._in_a_row >= self.failures and now - self._since >= patience_s
+        is_first = not self._succeeded and not busy
+        enough = 1 if is_first and unreachable else self.failures
+        patience_s = min(self.first_patience_s, self.patience_s) if is_first else self.patience_s
+        return self._in_a_row >= enough and now - self._since >= patience_s
 
     def succeeded(self) -> None:
         """Somebody was answered."""

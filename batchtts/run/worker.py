@@ -61,17 +61,19 @@ class Crew:
         self.in_flight.succeeded()
         self.slots.total_tokens = self.in_flight.limit
 
-    def failed(self, error: errors.AttemptError) -> None:
+    def failed(self, error: errors.AttemptError, began_at: float) -> None:
         """An attempt failed.
 
         Raises:
             ProviderDown: it was one too many.
         """
         now = trio.current_time()
-        if isinstance(error, errors.RateLimited):
+        is_busy = isinstance(error, errors.RateLimited)
+        if is_busy:
             self.in_flight.refused(now)
             self.slots.total_tokens = self.in_flight.limit
-        if self.breaker.failed(now):
+        is_unreachable = isinstance(error, errors.NotConnected)
+        if self.breaker.failed(began_at, now, unreachable=is_unreachable, busy=is_busy):
             raise errors.ProviderDown(
                 f"{self.provider.name} is down: {error}",
                 hint="what is done stays done; run the same command again",
@@ -200,11 +202,12 @@ class Worker:
     async def _attempt(
         self, utterance: Utterance, segment: str, piece: str, notes: _Notes
     ) -> bytes:
+        began_at = trio.current_time()
         try:
             pcm = await self._try(utterance, segment, piece, notes)
         except errors.AttemptError as error:
             self.hang_up()
-            self._crew.failed(error)
+            self._crew.failed(error, began_at)
             raise
         self._crew.succeeded()
         return pcm

@@ -77,8 +77,12 @@ def _mend_blank(pieces: list[str]) -> list[str]:
     """Give a piece with nothing to say to its neighbour: a provider would refuse it."""
     mended: list[str] = []
     for piece in pieces:
-        if mended and not any(map(str.isalnum, piece)):
+        if mended and (_is_blank(piece) or _is_blank(mended[-1])):
             mended[-1] += piece
         else:
             mended.append(piece)
     return mended
+
+
+def _is_blank(piece: str) -> bool:
+    return not any(map(str.isalnum, piece))

@@ -101,7 +101,7 @@ class Line:
             )
         if upgrade.cancelled_caught:
             await trio.lowlevel.checkpoint()  # lets a refusal come first
-            return errors.NotConnected(f"{self.where}: no WebSocket handshake")
+            return self._unanswered(stream.banner)
         stream.on_end = _nothing
         session = Session(ws, Dialogue(dialect, self.patience))
         try:
@@ -184,6 +184,16 @@ class Line:
             hint="is this the right --endpoint?",
         )
 
+    def _unanswered(self, banner: bytes) -> errors.BatchttsError:
+        """Judge an upgrade that got no answer, or none in HTTP."""
+        said = banner[:40].decode(errors="replace").strip()
+        if banner:
+            return errors.ProviderDown(
+                f"{self.where}: no WebSocket handshake; it says {said!r}",
+                hint="is this the right --endpoint?",
+            )
+        return errors.NotConnected(f"{self.where}: no WebSocket handshake")
+
     def _explain(self, error: errors.BatchttsError) -> errors.BatchttsError:
         """Say what to do about a key; anything before the first script costs nothing."""
         if isinstance(error, errors.Unauthorized):
@@ -195,14 +205,17 @@ class Line:
 
 
 class _Watched(trio.abc.Stream):
-    """A stream that tells when it ends.
+    """A stream that tells when it ends, or never spoke HTTP.
 
     trio-websocket waits for its handshake for ever when the peer hangs up in
-    the middle of it.
+    the middle of it, or says something else.
     """
 
     def __init__(self, stream: trio.abc.Stream) -> None:
         self._stream = stream
+        self._is_fresh = True
+        #: The first bytes of a peer that does not speak HTTP.
+        self.banner = b""
         self.on_end: Callable[[], None] = _nothing
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
@@ -211,6 +224,11 @@ class _Watched(trio.abc.Stream):
         except trio.BrokenResourceError:
             self.on_end()
             raise
+        if self._is_fresh:
+            self._is_fresh = False
+            if data[:5] != b"HTTP/"[: len(data)]:
+                self.banner = bytes(data)
+                self.on_end()
         if not data:
             self.on_end()
         return data
