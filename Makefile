@@ -25,7 +25,7 @@ lint: $(VENV)/.check
 types: $(VENV)/.check
 	$(BIN)/mypy
 
-slow: $(VENV)/.test  ## Run the tests that take minutes.
+slow: $(VENV)/.slow  ## Run the tests that take minutes.
 	$(BIN)/python -m pytest -q -m slow
 
 bench: $(VENV)/.bench  ## Measure, with peers beside us (under five minutes).
@@ -47,6 +47,10 @@ $(VENV)/.local: $(BIN)/python pyproject.toml
 
 $(VENV)/.test: $(BIN)/python pyproject.toml
 	$(PIP) -e '.[local,test]'
+	@touch $@
+
+$(VENV)/.slow: $(BIN)/python pyproject.toml
+	$(PIP) -e '.[local,test,hear,bench]'
 	@touch $@
 
 $(VENV)/.check: $(BIN)/python pyproject.toml

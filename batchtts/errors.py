@@ -48,6 +48,8 @@ class BatchttsError(Exception):
 
 
 class UsageError(BatchttsError):
+    """The command or its files are wrong; nothing was spent."""
+
     exit_code = Exit.USAGE
 
 
@@ -72,6 +74,8 @@ class SettingsError(UsageError):
 
 
 class RunError(BatchttsError):
+    """The run was refused or broken; what is done stays done."""
+
     exit_code = Exit.BROKEN
 
 

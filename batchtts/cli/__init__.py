@@ -89,7 +89,13 @@ def _report_bug(
 
 def _complain(error: BatchttsError) -> None:
     """One line on stderr, and the next step on another."""
-    one_line = " ".join(str(error).split())
-    click.echo(f"batchtts: {one_line}", err=True)
+    click.echo(f"batchtts: {one_line(str(error))}", err=True)
     if error.hint:
-        click.echo(f"  hint: {error.hint}", err=True)
+        click.echo(f"  hint: {one_line(error.hint)}", err=True)
+
+
+def one_line(text: str) -> str:
+    """Make text fit for a terminal: manifests and providers may hold anything."""
+    return "".join(
+        each if each.isprintable() else ascii(each)[1:-1] for each in " ".join(text.splitlines())
+    )

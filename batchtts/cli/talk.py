@@ -15,6 +15,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+from batchtts.cli import one_line
 from batchtts.model import Result
 from batchtts.run.job import Summary
 from batchtts.run.progress import Figures, Lines, Silent, spell_s
@@ -67,8 +68,7 @@ class _Handler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         record.place = getattr(record, "place", record.name.rpartition(".")[2])
-        line = " ".join(self.format(record).split("\n"))
-        self._console.print(line, markup=False, emoji=False)
+        self._console.print(one_line(self.format(record)), markup=False, emoji=False)
 
 
 class Bar:

@@ -186,8 +186,8 @@ def _choose_provider(job: Job, environment: Mapping[str, str]) -> tuple[Provider
         provider = registry.get(name)
         if provider.key_variable and environment.get(provider.key_variable):
             return provider, f"{provider.key_variable} is set: speaking with {name}"
-    why = "no provider named and no key set: speaking with local, on this machine, at no cost"
-    return registry.get(LOCAL), why
+    where = "" if job.endpoint else ", on this machine, at no cost"
+    return registry.get(LOCAL), f"no provider named and no key set: speaking with local{where}"
 
 
 def _find_key(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import mmap
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -42,6 +43,8 @@ class Entry(msgspec.Struct, frozen=True):
     ledger: int | None = None
     manifest: str | None = None
 
+
+_TAKE_OUT = "take the line out; its row is then spoken again"
 
 _encode = msgspec.json.encode
 _decode_entry = msgspec.json.Decoder(Entry).decode
@@ -102,7 +105,8 @@ class Ledger:
             disk.write_all(self._descriptor, bytes(data))
             disk.sync(self._descriptor)
         except OSError as error:
-            os.ftruncate(self._descriptor, self.size_bytes)
+            with suppress(OSError):  # what is left of them is cut off at the next start
+                os.ftruncate(self._descriptor, self.size_bytes)
             raise OutputBroken(f"{self._path}: {error.strerror}") from error
         self.size_bytes += len(data)
         return offsets
@@ -127,7 +131,7 @@ class Ledger:
         except msgspec.MsgspecError as error:
             raise LedgerBroken(
                 f"{self._path}, line {number}: not a ledger line: {error}",
-                hint="take the line out; its row is then spoken again",
+                hint=_TAKE_OUT,
             ) from None
         if entry.ledger is not None and entry.ledger > VERSION:
             raise LedgerBroken(
@@ -138,7 +142,11 @@ class Ledger:
         return entry
 
     def results(self, offsets: Iterable[int]) -> Iterator[Result | None]:
-        """Yield the result at each offset; None for an offset below zero."""
+        """Yield the result at each offset; None for an offset below zero.
+
+        Raises:
+            LedgerBroken: a line that tells of an utterance what cannot be.
+        """
         if self.size_bytes == 0:
             for _ in offsets:
                 yield None
@@ -148,7 +156,15 @@ class Ledger:
                 if offset < 0:
                     yield None
                 else:
-                    yield _decode_result(lines[offset : lines.find(b"\n", offset)])
+                    yield self._decode_result(lines[offset : lines.find(b"\n", offset)], offset)
+
+    def _decode_result(self, line: bytes, offset: int) -> Result:
+        try:
+            return _decode_result(line)
+        except msgspec.MsgspecError as error:
+            raise LedgerBroken(
+                f"{self._path}, byte {offset}: not a ledger line: {error}", hint=_TAKE_OUT
+            ) from None
 
 
 def _whole_bytes(descriptor: int, size: int) -> int:

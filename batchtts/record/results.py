@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -168,6 +168,7 @@ class Fold:
         if tally.status["failed"]:
             failed.publish(self.out / "failed.parquet")
         else:
+            (self.scratch / "failed.parquet").unlink()
             (self.out / "failed.parquet").unlink(missing_ok=True)
         return tally
 
@@ -202,7 +203,7 @@ class Fold:
     def _sealed(self) -> _Seal | None:
         path = self.out / "results.parquet"
         try:
-            metadata = pq.read_schema(path).metadata or {}
+            metadata = pq.read_metadata(path).metadata or {}
             seal = msgspec.json.decode(metadata[b"batchtts"], type=_Seal)
         except (OSError, pa.ArrowInvalid, KeyError, msgspec.MsgspecError):
             return None
@@ -216,11 +217,20 @@ def results_schema(carried: pa.Schema) -> pa.Schema:
         pa.field(column.name, column.type, metadata={"unit": column.unit, "about": column.about})
         for column in _COLUMNS
     ]
-    theirs = [
-        own.with_name(f"manifest_{own.name}") if own.name in _NAMES else own for own in carried
-    ]
+    taken = {*_NAMES, *carried.names}
+    theirs = [own.with_name(_free_name(own.name, taken)) for own in carried]
     units = {column.name: column.unit for column in _COLUMNS if column.unit}
     return pa.schema([*ours, *theirs], metadata={"batchtts.units": msgspec.json.encode(units)})
+
+
+def _free_name(name: str, taken: set[str]) -> str:
+    """The name that a manifest's column has in the results."""
+    if name not in _NAMES:
+        return name
+    while name in taken:
+        name = f"manifest_{name}"
+    taken.add(name)
+    return name
 
 
 def _columns(rows: list[Result]) -> list[pa.Array]:
@@ -229,24 +239,33 @@ def _columns(rows: list[Result]) -> list[pa.Array]:
 
 def failed_schema(manifest: Manifest) -> pa.Schema:
     """The manifest's own columns, then why; so that it is a manifest itself."""
-    columns = manifest.columns
-    texts = [columns.id or "id", columns.voice, columns.model, columns.language]
-    fields = [pa.field(name, pa.string()) for name in texts if name is not None]
+    fields = [pa.field(name, pa.string()) for name in _named(manifest)]
     fields.extend(each for each in manifest.schema if each.name not in _WHY)
     return pa.schema([*fields, *(pa.field(name, pa.string()) for name in _WHY)])
+
+
+def _named(manifest: Manifest) -> dict[str, str]:
+    """The columns that say who is who: their names → what a batch calls their values.
+
+    One column may be two things, such as the id and the text of a list of words;
+    if it is carried anyway it is not named here.
+    """
+    columns = manifest.columns
+    named = {
+        columns.id or "id": "ids",
+        columns.voice: "voices",
+        columns.model: "models",
+        columns.language: "languages",
+    }
+    carried = manifest.schema.names
+    return {name: values for name, values in named.items() if name and name not in carried}
 
 
 def _failed_columns(
     manifest: Manifest, batch: Batch, rows: list[Result], at: list[int]
 ) -> list[pa.Array]:
-    columns = manifest.columns
-    texts: list[tuple[str | None, Sequence[str | None]]] = [
-        (columns.id or "id", batch.ids),
-        (columns.voice, batch.voices),
-        (columns.model, batch.models),
-        (columns.language, batch.languages),
-    ]
-    found = [pa.array([values[i] for i in at], pa.string()) for name, values in texts if name]
+    named = [getattr(batch, values) for values in _named(manifest).values()]
+    found = [pa.array([values[i] for i in at], pa.string()) for values in named]
     carried = batch.carried.take(pa.array(at))
     found.extend(carried.column(name) for name in carried.schema.names if name not in _WHY)
     found.append(pa.array([rows[i].error_code for i in at], pa.string()))

@@ -62,11 +62,13 @@ def occupy(root: Path) -> Iterator[Layout]:
         OutputBroken: nothing can be written there.
     """
     layout = Layout(root)
-    for path in (root, *root.parents):
-        if path.exists() and not path.is_dir():
-            raise UsageError(f"{path} is a file, not a directory", hint="name another --out")
     with ExitStack() as held:
         try:
+            for path in (root, *root.parents):
+                if path.exists() and not path.is_dir():
+                    raise UsageError(
+                        f"{path} is a file, not a directory", hint="name another --out"
+                    )
             disk.make_directory(layout.scratch)
             held.enter_context(lock.hold(layout.private, shown_as=root))
             for leftover in layout.scratch.iterdir():

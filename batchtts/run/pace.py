@@ -61,6 +61,15 @@ class Breaker:
     _since: float = 0.0
     _succeeded: bool = False
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether the last attempt that ended was a success, or there was none."""
+        return self._in_a_row == 0
+
+    def lasting_s(self, now: float) -> float:
+        """Seconds since the first of the failures in a row began."""
+        return now - self._since if self._in_a_row else 0.0
+
     def failed(
         self, began_at: float, now: float, *, unreachable: bool = False, busy: bool = False
     ) -> bool:

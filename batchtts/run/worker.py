@@ -73,9 +73,11 @@ class Crew:
             self.in_flight.refused(now)
             self.slots.total_tokens = self.in_flight.limit
         is_unreachable = isinstance(error, errors.NotConnected)
+        if is_unreachable and self.breaker.is_closed:
+            log.info("%s; trying on", error, extra={"place": "run"})
         if self.breaker.failed(began_at, now, unreachable=is_unreachable, busy=is_busy):
             raise errors.ProviderDown(
-                f"{self.provider.name} is down: {error}",
+                f"{error}; nothing else for {self.breaker.lasting_s(now):.0f} s",
                 hint="what is done stays done; run the same command again",
             ) from error
 

@@ -43,9 +43,7 @@ def _announce(settings: Settings, port: int) -> None:
     casting = Casting(settings.engine, installed_engines())
     if not settings.until_eof:
         sys.stderr.write(f"{casting.notice}; Ctrl-C stops\n")
-    elif casting.misses_hibari:  # whoever started us shows our stderr to somebody
-        sys.stderr.write(f"{casting.notice}\n")
-    sys.stderr.flush()
+        sys.stderr.flush()
 
 
 async def _end_at_signal(

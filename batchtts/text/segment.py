@@ -58,11 +58,11 @@ def _cut(window: str, limit: int) -> int:
 
 
 def _cut_word(window: str, limit: int) -> int:
-    """End inside a word, but not between a letter and its accents."""
+    """End inside a word, but not between a letter and its accents, unless there is no end."""
     end = limit
-    while end > 1 and unicodedata.combining(window[end : end + 1] or "a"):
+    while end > 1 and unicodedata.combining(window[end]):
         end -= 1
-    return end
+    return limit if unicodedata.combining(window[end]) else end
 
 
 def _is_abbreviation(text: str) -> bool:

@@ -150,7 +150,14 @@ TRANSITIONS: dict[State, dict[type[Event], State]] = {
 }
 
 #: What reading a message may raise, whatever the message holds.
-UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, msgspec.MsgspecError)
+UNREADABLE = (
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    RecursionError,
+    msgspec.MsgspecError,
+)
 
 
 class Dialogue:
@@ -199,12 +206,13 @@ class Dialogue:
         except UNREADABLE as error:
             self.state = State.SPENT
             raise RemoteProtocolError(f"cannot read {_shorten(message)}") from error
-        if event is None:
+        if event is None or (isinstance(event, Audio) and not event.payload):
             return None
         context = getattr(event, "context", None)
-        if context is not None and context != self._context:
-            return self._receive_stale(event, context)
-        return self._step(event)
+        # Before the first script there is no other one that a message could belong to.
+        if context is None or self._context is None or context == self._context:
+            return self._step(event)
+        return self._receive_stale(event, context)
 
     def receive_silence(self) -> Event:
         """Nothing came for `patience_s` seconds."""

@@ -8,13 +8,21 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, urlsplit
 
+import h11
 import trio
-from trio_websocket import ConnectionRejected, WebSocketConnection, wrap_client_stream
+from trio_websocket import (
+    ConnectionClosed,
+    ConnectionRejected,
+    WebSocketConnection,
+    wrap_client_stream,
+)
+from wsproto.utilities import ProtocolError
 
 from batchtts import errors
 from batchtts.wire.dialogue import Dialogue, Patience
@@ -27,6 +35,8 @@ CONNECT_S = 10.0  # for TCP and TLS, and again for upgrade and greeting
 # connection on a delta of more than 16 s of audio.
 RECEIVE_BUFFER_BYTES = 128 * 1024
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+
+_RIGHT_ENDPOINT = "is this the right --endpoint?"
 
 # trio-websocket logs every event; not even asking saves 5 % of receiving.
 logging.getLogger("trio-websocket").setLevel(logging.WARNING)
@@ -67,26 +77,33 @@ class Line:
             stream = await self._open_stream()
         if opening.cancelled_caught:
             raise errors.NotConnected(f"{self.where}: no answer within {CONNECT_S:g} s")
-        failure: errors.BatchttsError | None = None
+        failure: errors.BatchttsError | None = self._unanswered(b"")
         try:
             async with trio.open_nursery() as nursery:
-                failure = await self._talk(nursery, stream, dialect, task_status)
+                session = await self._open_session(nursery, stream, dialect)
+                if isinstance(session, Session):
+                    failure = None
+                    task_status.started(session)
+                    await session.wait_closed()
+                else:
+                    failure = session
                 nursery.cancel_scope.cancel()
         except* ConnectionRejected as group:
             failure = self._refused(_first(group))
+        except* (ConnectionClosed, ProtocolError, h11.ProtocolError):
+            # trio-websocket trips over some mistakes of its peer, and over a
+            # ping during our goodbye. To an open session that is a close.
+            if failure is not None:
+                failure = self._unanswered(stream.banner)
         finally:
             await trio.aclose_forcefully(stream)  # trio-websocket leaves it open when refused
         if failure is not None:
             raise failure
 
-    async def _talk(
-        self,
-        nursery: trio.Nursery,
-        stream: _Watched,
-        dialect: Vocabulary,
-        task_status: trio.TaskStatus[Session],
-    ) -> errors.BatchttsError | None:
-        """Upgrade, greet, hand the session over, keep it; or say why that failed."""
+    async def _open_session(
+        self, nursery: trio.Nursery, stream: _Watched, dialect: Vocabulary
+    ) -> Session | errors.BatchttsError:
+        """Upgrade and greet, or say why that failed."""
         path, host = self._target(dialect)
         with trio.move_on_after(CONNECT_S) as upgrade:
             stream.on_end = upgrade.cancel
@@ -109,9 +126,7 @@ class Line:
         except errors.BatchttsError as error:
             await _hang_up(ws)
             return self._explain(error)
-        task_status.started(session)
-        await session.wait_closed()
-        return None
+        return session
 
     @property
     def where(self) -> str:
@@ -127,7 +142,9 @@ class Line:
             path = parts.path
         query = "&".join(part for part in (parts.query, query) if part)
         host, port = _address(parts)
-        return f"{path}?{query}" if query else path, host if port in (80, 443) else f"{host}:{port}"
+        host = f"[{host}]" if ":" in host else host
+        host = host if port == _default_port(parts) else f"{host}:{port}"
+        return f"{path}?{query}" if query else path, host
 
     def _headers(self) -> list[tuple[bytes, bytes]]:
         return [(b"Authorization", f"Bearer {self.key}".encode())] if self.key else []
@@ -137,19 +154,27 @@ class Line:
         host, port = _address(parts)
         try:
             stream = await trio.open_tcp_stream(host, port)
-            if parts.scheme == "ws":
-                return _Watched(stream)
-            secure = trio.SSLStream(
-                stream,
-                self.tls or ssl.create_default_context(),
-                server_hostname=host,
-                https_compatible=True,
-            )
-            await secure.do_handshake()
         except OSError as error:
             raise errors.NotConnected(f"{self.where}: {_cause(error)}") from error
-        except trio.BrokenResourceError as error:
-            raise self._untrusted(error.__cause__) from error
+        except UnicodeError as error:
+            raise errors.ProviderDown(
+                f"{self.where}: no host can have this name", hint=_RIGHT_ENDPOINT
+            ) from error
+        if parts.scheme == "ws":
+            return _Watched(stream)
+        secure = trio.SSLStream(
+            stream,
+            self.tls or ssl.create_default_context(),
+            server_hostname=host,
+            https_compatible=True,
+        )
+        try:
+            await secure.do_handshake()
+        except BaseException as error:
+            await trio.aclose_forcefully(stream)
+            if isinstance(error, trio.BrokenResourceError):
+                raise self._untrusted(error.__cause__) from error
+            raise
         return _Watched(secure)
 
     def _untrusted(self, cause: BaseException | None) -> errors.BatchttsError:
@@ -177,30 +202,36 @@ class Line:
             return errors.NotConnected(
                 f"{self.where}: answers {status}", retry_after_s=_retry_after_s(rejection)
             )
-        words = (rejection.body or b"")[:200].decode(errors="replace").strip()
+        words = self._quote((rejection.body or b"")[:200].decode(errors="replace"))
         return errors.ProviderDown(
             f"{self.where}: answers HTTP {status} instead of a WebSocket"
             + (f": {words}" if words else ""),
-            hint="is this the right --endpoint?",
+            hint=_RIGHT_ENDPOINT,
         )
 
     def _unanswered(self, banner: bytes) -> errors.BatchttsError:
-        """Judge an upgrade that got no answer, or none in HTTP."""
+        """Judge an upgrade whose answer did not come, not to its end, or not in HTTP."""
+        if status := re.match(rb"HTTP/1\.\d ([2-5]\d\d)", banner):
+            return self._refused(ConnectionRejected(int(status[1]), (), None))
         said = banner[:40].decode(errors="replace").strip()
-        if banner:
+        if banner and not banner.startswith(b"HTTP/"):
             return errors.ProviderDown(
-                f"{self.where}: no WebSocket handshake; it says {said!r}",
-                hint="is this the right --endpoint?",
+                f"{self.where}: no WebSocket handshake; it says {said!r}", hint=_RIGHT_ENDPOINT
             )
         return errors.NotConnected(f"{self.where}: no WebSocket handshake")
+
+    def _quote(self, words: str) -> str:
+        """What the other side said, on one line and without our key."""
+        line = " ".join(words.split())
+        return line.replace(self.key, "[key]") if self.key else line
 
     def _explain(self, error: errors.BatchttsError) -> errors.BatchttsError:
         """Say what to do about a key; anything before the first script costs nothing."""
         if isinstance(error, errors.Unauthorized):
             hint = f"set {self.key_variable}" if self.key_variable else None
-            return errors.Unauthorized(f"{self.where}: {error}", hint=hint)
+            return errors.Unauthorized(f"{self.where}: {self._quote(str(error))}", hint=hint)
         if isinstance(error, errors.AttemptError) and error.charged:
-            return errors.NotConnected(f"{self.where}: {error}")
+            return errors.NotConnected(f"{self.where}: {self._quote(str(error))}")
         return error
 
 
@@ -214,7 +245,7 @@ class _Watched(trio.abc.Stream):
     def __init__(self, stream: trio.abc.Stream) -> None:
         self._stream = stream
         self._is_fresh = True
-        #: The first bytes of a peer that does not speak HTTP.
+        #: What came first.
         self.banner = b""
         self.on_end: Callable[[], None] = _nothing
 
@@ -226,8 +257,8 @@ class _Watched(trio.abc.Stream):
             raise
         if self._is_fresh:
             self._is_fresh = False
+            self.banner = bytes(data)
             if data[:5] != b"HTTP/"[: len(data)]:
-                self.banner = bytes(data)
                 self.on_end()
         if not data:
             self.on_end()
@@ -254,7 +285,11 @@ async def _hang_up(ws: WebSocketConnection) -> None:
 
 
 def _address(parts: SplitResult) -> tuple[str, int]:
-    return parts.hostname or "", parts.port or (80 if parts.scheme == "ws" else 443)
+    return parts.hostname or "", parts.port or _default_port(parts)
+
+
+def _default_port(parts: SplitResult) -> int:
+    return 80 if parts.scheme == "ws" else 443
 
 
 def _cause(error: OSError) -> str:

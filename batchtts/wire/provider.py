@@ -91,18 +91,21 @@ class Provider:
     def _choose_by_name(self, voices: list[Voice], name: str, language: str | None) -> Voice:
         # A Kokoro mix, `af_bella(2)+af_heart(1)`, is checked part by part.
         parts = [part.partition("(")[0] for part in name.split("+")]
-        found = [next((v for v in voices if v.name == part), None) for part in parts]
-        for part, voice in zip(parts, found, strict=True):
-            if voice is None:
-                raise self._no_voice(part, voices)
-            if language is not None and not speaks(voice, language):
-                raise VoiceUnavailable(
-                    f"the voice {part} speaks {voice.language}, not {language}",
-                    hint=f"`batchtts voices {self.name}` lists them",
-                )
-        first = found[0]
-        assert first is not None
-        return Voice(name, first.model, first.language)
+        found = [self._voice_named(part, voices, language) for part in parts]
+        if len({voice.model for voice in found}) > 1:
+            raise VoiceUnavailable(f"{name}: voices of different models do not mix")
+        return Voice(name, found[0].model, found[0].language)
+
+    def _voice_named(self, name: str, voices: list[Voice], language: str | None) -> Voice:
+        voice = next((voice for voice in voices if voice.name == name), None)
+        if voice is None:
+            raise self._no_voice(name, voices)
+        if language is not None and not speaks(voice, language):
+            raise VoiceUnavailable(
+                f"the voice {name} speaks {voice.language}, not {language}",
+                hint=f"`batchtts voices {self.name}` lists them",
+            )
+        return voice
 
     def _no_voice(self, name: str, voices: list[Voice]) -> VoiceUnavailable:
         elsewhere = [voice.model for voice in self.voices if voice.name == name]
