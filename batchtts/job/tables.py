@@ -45,6 +45,11 @@ class Table(Protocol):
 
 
 def open_table(source: Source) -> Table:
+    """Return the reader of a manifest's kind.
+
+    Raises:
+        ManifestError: it cannot even be begun.
+    """
     if source.form == "parquet":
         return ParquetTable(source)
     return JsonTable(source) if source.form == "jsonl" else CsvTable(source)
@@ -226,6 +231,8 @@ def _first_misfit(
 
 
 class ParquetTable:
+    """Columns with types of their own, read a bounded piece of a row group at a time."""
+
     typed = True
 
     def __init__(self, source: Source) -> None:

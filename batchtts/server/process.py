@@ -40,6 +40,7 @@ class Request(msgspec.Struct, frozen=True, array_like=True):
 
 
 def encode(request: Request) -> bytes:
+    """A request as it goes to the child's standard input."""
     body = msgspec.msgpack.encode(request)
     return LENGTH.pack(len(body)) + body
 
@@ -70,6 +71,7 @@ def _claim_stdout() -> BinaryIO:
 
 
 def main() -> None:
+    """Speak until standard input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server to decide
     parser = argparse.ArgumentParser(description="Speak requests from stdin to stdout.")
     parser.add_argument("--engine", required=True)
