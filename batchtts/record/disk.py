@@ -6,11 +6,28 @@ the steps and stop at any of them.
 
 from __future__ import annotations
 
+import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from batchtts.errors import OutputBroken
 
 FILE_MODE = 0o666  # less the user's umask
 DIRECTORY_MODE = 0o777
+
+
+@contextmanager
+def telling(path: Path) -> Iterator[None]:
+    """Make an OutputBroken of what the operating system refuses inside the block."""
+    try:
+        yield
+    except OSError as error:
+        told = os.strerror(error.errno) if error.errno else error.strerror or str(error)
+        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        hint = "make room, then run the same command again" if is_full else None
+        raise OutputBroken(f"{path}: {told.lower()}", hint=hint) from error
 
 
 def create(path: Path) -> int:

@@ -17,7 +17,7 @@ from typing import Self
 
 import msgspec
 
-from batchtts.errors import LedgerBroken, OutputBroken
+from batchtts.errors import LedgerBroken
 from batchtts.model import Result, Status
 from batchtts.record import disk
 
@@ -62,17 +62,22 @@ class Ledger:
 
     @classmethod
     def open(cls, path: Path) -> Ledger:
-        """Open a ledger, or begin one; a last line cut short by a kill is cut off."""
+        """Open a ledger, or begin one; a last line cut short by a kill is cut off.
+
+        Raises:
+            OutputBroken: it cannot be read or written.
+        """
         is_new = not path.exists()
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        descriptor = os.open(path, flags, disk.FILE_MODE)
-        if is_new:
-            disk.sync_directory(path.parent)
-        size = os.fstat(descriptor).st_size
-        whole = _whole_bytes(descriptor, size)
-        if whole < size:
-            os.ftruncate(descriptor, whole)
-            disk.sync(descriptor)
+        with disk.telling(path):
+            descriptor = os.open(path, flags, disk.FILE_MODE)
+            if is_new:
+                disk.sync_directory(path.parent)
+            size = os.fstat(descriptor).st_size
+            whole = _whole_bytes(descriptor, size)
+            if whole < size:
+                os.ftruncate(descriptor, whole)
+                disk.sync(descriptor)
         return cls(path, descriptor, whole)
 
     @classmethod
@@ -101,13 +106,14 @@ class Ledger:
         for line in lines:
             offsets.append(self.size_bytes + len(data))
             data += _encode(line) + b"\n"
-        try:
-            disk.write_all(self._descriptor, bytes(data))
-            disk.sync(self._descriptor)
-        except OSError as error:
-            with suppress(OSError):  # what is left of them is cut off at the next start
-                os.ftruncate(self._descriptor, self.size_bytes)
-            raise OutputBroken(f"{self._path}: {error.strerror}") from error
+        with disk.telling(self._path):
+            try:
+                disk.write_all(self._descriptor, bytes(data))
+                disk.sync(self._descriptor)
+            except OSError:
+                with suppress(OSError):  # what is left of them is cut off at the next start
+                    os.ftruncate(self._descriptor, self.size_bytes)
+                raise
         self.size_bytes += len(data)
         return offsets
 

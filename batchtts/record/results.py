@@ -18,7 +18,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from batchtts.errors import OutputBroken
 from batchtts.job.manifest import Batch, Manifest
 from batchtts.model import Result, Status
 from batchtts.record import disk
@@ -146,10 +145,8 @@ class Fold:
             ManifestChanged: the manifest is not what was read at the start.
             OutputBroken: they could not be written.
         """
-        try:
+        with disk.telling(self.out):
             return self._write()
-        except OSError as error:
-            raise OutputBroken(f"{self.out}: {error.strerror or error}") from error
 
     def _write(self) -> Tally:
         tally = Tally()

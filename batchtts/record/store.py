@@ -20,7 +20,7 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from batchtts.audio.write import resample, write
-from batchtts.errors import OutputBroken, UsageError
+from batchtts.errors import UsageError
 from batchtts.model import AudioFormat, Result, Take
 from batchtts.record import disk, lock, names
 
@@ -63,7 +63,7 @@ def occupy(root: Path) -> Iterator[Layout]:
     """
     layout = Layout(root)
     with ExitStack() as held:
-        try:
+        with disk.telling(root):
             for path in (root, *root.parents):
                 if path.exists() and not path.is_dir():
                     raise UsageError(
@@ -73,8 +73,6 @@ def occupy(root: Path) -> Iterator[Layout]:
             held.enter_context(lock.hold(layout.private, shown_as=root))
             for leftover in layout.scratch.iterdir():
                 leftover.unlink()
-        except OSError as error:
-            raise OutputBroken(f"{root}: {(error.strerror or str(error)).lower()}") from error
         yield layout
 
 
@@ -112,13 +110,11 @@ class Store:
             OutputBroken: the disk is full, read-only or failing; some of the
                 files may be there, none of them is half.
         """
-        try:
+        with disk.telling(self.layout.root):
             results = [self._place(take) for take in takes]
             for directory in {(self.layout.root / r.path).parent for r in results if r.path}:
                 disk.sync_directory(directory)
-        except OSError as error:
-            raise OutputBroken(f"{self.layout.root}: {(error.strerror or str(error))}") from error
-        return results
+            return results
 
     def _place(self, take: Take) -> Result:
         if take.result.status != "done":

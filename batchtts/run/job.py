@@ -17,7 +17,7 @@ import msgspec
 import trio
 
 import batchtts
-from batchtts.errors import Exit, ManifestChanged, RunError
+from batchtts.errors import Exit, ManifestChanged, OutputBroken, RunError
 from batchtts.job.manifest import scan
 from batchtts.job.plan import DONE, FAILED
 from batchtts.job.settings import Job, Speaker, check, choose_speaker
@@ -94,15 +94,13 @@ def run(
         drop_lost(agenda, ledger, layout.root)
         work = _Work(job, speaker, agenda, layout, ledger, progress)
         broken = work.speak() if agenda.plan.to_do else None
-        if isinstance(broken, ManifestChanged):
-            raise broken
+        if isinstance(broken, ManifestChanged | OutputBroken):
+            raise broken  # what the results are made of, or go to, is not to be had
         tally = work.fold()
         summary = work.summarize(tally, started_at, time.monotonic() - began_at)
-        disk.replace_file(
-            layout.summary,
-            msgspec.json.format(msgspec.json.encode(summary)) + b"\n",
-            scratch=layout.scratch / "summary.json",
-        )
+        told = msgspec.json.format(msgspec.json.encode(summary)) + b"\n"
+        with disk.telling(layout.root):
+            disk.replace_file(layout.summary, told, scratch=layout.scratch / "summary.json")
     if broken is not None:
         raise broken
     return summary

@@ -183,7 +183,7 @@ class Line:
                 f"{self.where}: its certificate is not trusted: {cause.verify_message}",
                 hint="if it is your own, name its authority in SSL_CERT_FILE",
             )
-        if isinstance(cause, ssl.SSLError):
+        if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError):
             return errors.ProviderDown(f"{self.where}: no TLS here: {cause.reason}")
         return errors.NotConnected(f"{self.where}: closed during the TLS handshake")
 
@@ -265,7 +265,11 @@ class _Watched(trio.abc.Stream):
         return data
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        await self._stream.send_all(data)
+        try:
+            await self._stream.send_all(data)
+        except trio.BrokenResourceError:
+            self.on_end()
+            raise
 
     async def wait_send_all_might_not_block(self) -> None:
         await self._stream.wait_send_all_might_not_block()
