@@ -60,7 +60,7 @@ class Doctor:
 
     async def _call(self, url: str, key: str | None) -> None:
         provider, voice = self.speaker.provider, self.speaker.voice
-        line = Line(name=provider.name, url=url, key=key, key_variable=provider.key_variable)
+        line = Line.to(provider, url, key)
         hearing = Hearing(provider.sample_rate_hz)
         async with trio.open_nursery() as connections:
             began_at = trio.current_time()

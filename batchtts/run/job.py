@@ -265,12 +265,11 @@ class _Work:
     async def _speak_through(self, url: str, key: str | None, stop: Stop) -> None:
         """Run the pool against one address."""
         provider, workers = self.speaker.provider, self._workers
-        line = Line(name=provider.name, url=url, key=key, key_variable=provider.key_variable)
         async with trio.open_nursery() as connections:
             crew = Crew(
                 name=secrets.token_hex(4),
                 provider=provider,
-                line=line,
+                line=Line.to(provider, url, key),
                 policy=RetryPolicy(attempts=self.job.attempts),
                 in_flight=InFlight(min(self.job.in_flight or workers, workers)),
                 breaker=Breaker(failures=4 * workers, patience_s=self.job.outage_s),

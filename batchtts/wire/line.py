@@ -26,7 +26,7 @@ from wsproto.utilities import ProtocolError
 
 from batchtts import errors
 from batchtts.wire.dialogue import Dialogue, Patience
-from batchtts.wire.provider import Vocabulary
+from batchtts.wire.provider import Provider, Vocabulary
 from batchtts.wire.session import CLOSE_S, Session
 
 CONNECT_S = 10.0  # for TCP and TLS, and again for upgrade and greeting
@@ -59,6 +59,17 @@ class Line:
     key_variable: str | None = None
     patience: Patience = field(default_factory=Patience)
     tls: ssl.SSLContext | None = field(default=None, repr=False)
+
+    @classmethod
+    def to(cls, provider: Provider, url: str, key: str | None) -> Line:
+        """Return the line to a provider at an address; what TLS trusts is read once."""
+        return cls(
+            name=provider.name,
+            url=url,
+            key=key,
+            key_variable=provider.key_variable,
+            tls=ssl.create_default_context() if urlsplit(url).scheme == "wss" else None,
+        )
 
     async def call(self, connections: trio.Nursery, dialect: Vocabulary) -> Session:
         """Open a session; its connection lives in *connections* until it is closed.
