@@ -175,6 +175,7 @@ class Dialogue:
         self._context: str | None = None
         self._open: set[str | None] = set()  # items with audio and without their end
         self._ended: set[str | None] = set()
+        self._earlier: set[str | None] = set()  # items of the scripts before this one
         self._finished: deque[str] = deque(maxlen=64)  # contexts taken for complete
 
     @property
@@ -191,7 +192,7 @@ class Dialogue:
         if self.state is not State.IDLE:
             raise LocalProtocolError(f"cannot speak: the dialogue awaits {self.state.value}")
         self.state, self._context = State.COMMITTED, context
-        self._open.clear()
+        self._earlier |= self._ended
         self._ended.clear()
         return self.dialect.speak(script, context)
 
@@ -236,8 +237,8 @@ class Dialogue:
             case Failed() | Stalled() | Closed():
                 self.state = State.SPENT
                 return event
-            case Audio(item=item):
-                self._open.add(item)
+            case Audio(item=item, context=context):
+                self._begin_item(item, context)
             case Done(item=item):
                 if failure := self._end_item(item):
                     return failure
@@ -255,15 +256,33 @@ class Dialogue:
             return self._step(Finished())
         return event
 
+    def _begin_item(self, item: str | None, context: str | None) -> None:
+        """Take an item for begun, or gone on with.
+
+        Raises:
+            RemoteProtocolError: it may be the rest of an earlier script. A provider
+                that counts from one again for each script looks the same; the
+                next attempt is on a fresh connection, where neither can be.
+        """
+        if context is None and item is not None and item in self._earlier:
+            self.state = State.SPENT
+            raise RemoteProtocolError(f"audio of {item}, an item of an earlier script")
+        self._open.add(item)
+
     def _end_item(self, item: str | None) -> Failed | None:
         """Take an item for ended; a Failed if there was nothing to hear in it."""
         if self.state not in (State.COMMITTED, State.SPEAKING, State.LINGERING):
             return None
-        if item not in self._open | self._ended:
+        named: set[str | None] = {item}
+        if item is None or self._open == {None}:  # one of the two names no item
+            ending = self._open or (named & self._ended)
+        else:
+            ending = named & (self._open | self._ended)
+        if not ending:
             self.state = State.SPENT
             return Failed("end marker without any audio")
-        self._open.discard(item)
-        self._ended.add(item)
+        self._ended |= named | ending
+        self._open -= ending
         return None
 
     def _finish(self) -> None:

@@ -36,6 +36,8 @@ CONNECT_S = 10.0  # for TCP and TLS, and again for upgrade and greeting
 RECEIVE_BUFFER_BYTES = 128 * 1024
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 
+MESSAGE_QUEUE = 16  # unread ones that do not keep a ping from being answered
+
 _RIGHT_ENDPOINT = "is this the right --endpoint?"
 
 # trio-websocket logs every event; not even asking saves 5 % of receiving.
@@ -124,6 +126,7 @@ class Line:
                 host,
                 path,
                 extra_headers=self._headers(),
+                message_queue_size=MESSAGE_QUEUE,
                 max_message_size=MAX_MESSAGE_BYTES,
                 receive_buffer_size=RECEIVE_BUFFER_BYTES,
             )
@@ -131,12 +134,12 @@ class Line:
             await trio.lowlevel.checkpoint()  # lets a refusal come first
             return self._unanswered(stream.banner)
         stream.on_end = _nothing
-        session = Session(ws, Dialogue(dialect, self.patience))
+        session = Session(ws, Dialogue(dialect, self.patience), self._explain)
         try:
             await session.greet()
         except errors.BatchttsError as error:
             await _hang_up(ws)
-            return self._explain(error)
+            return self._unspoken(error)
         return session
 
     @property
@@ -237,12 +240,18 @@ class Line:
         return line.replace(self.key, "[key]") if self.key else line
 
     def _explain(self, error: errors.BatchttsError) -> errors.BatchttsError:
-        """Say what to do about a key; anything before the first script costs nothing."""
+        """Put what the provider says on one line, without our key; say what to do about one."""
         if isinstance(error, errors.Unauthorized):
             hint = f"set {self.key_variable}" if self.key_variable else None
             return errors.Unauthorized(f"{self.where}: {self._quote(str(error))}", hint=hint)
+        return type(error)(self._quote(str(error)), hint=error.hint)
+
+    def _unspoken(self, error: errors.BatchttsError) -> errors.BatchttsError:
+        """Judge what went wrong before the first script, which cost nothing."""
         if isinstance(error, errors.AttemptError) and error.charged:
             return errors.NotConnected(f"{self.where}: {self._quote(str(error))}")
+        if isinstance(error, errors.ScriptRejected):
+            return errors.ProviderDown(f"{self.where}: refuses the session: {error}")
         return error
 
 

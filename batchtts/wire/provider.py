@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -89,8 +90,7 @@ class Provider:
         )
 
     def _choose_by_name(self, voices: list[Voice], name: str, language: str | None) -> Voice:
-        # A Kokoro mix, `af_bella(2)+af_heart(1)`, is checked part by part.
-        parts = [part.partition("(")[0] for part in name.split("+")]
+        parts = _parts(name)
         found = [self._voice_named(part, voices, language) for part in parts]
         if len({voice.model for voice in found}) > 1:
             raise VoiceUnavailable(f"{name}: voices of different models do not mix")
@@ -124,6 +124,16 @@ class Provider:
         """What *characters* cost, or None if the price is not known."""
         price = self.usd_per_million_chars.get(model)
         return None if price is None else price * characters / 1e6
+
+
+# One voice of a Kokoro mix, as in `af_bella(2)+af_heart(1)`.
+_MIXED = re.compile(r"([a-z][fm]_[a-z]+)(?:\(\d+(?:\.\d+)?\))?\Z")
+
+
+def _parts(name: str) -> list[str]:
+    """The voices that a name stands for: several if it is a mix."""
+    parts = [_MIXED.match(part) for part in name.split("+")]
+    return [part[1] for part in parts if part] if all(parts) else [name]
 
 
 def normalize_language(tag: str) -> str:

@@ -66,12 +66,27 @@ class Listener:
     late: Callable[[str], None]
 
 
+Explain = Callable[[errors.BatchttsError], errors.BatchttsError]
+
+
+def _as_it_is(error: errors.BatchttsError) -> errors.BatchttsError:
+    return error
+
+
 class Session:
     """A connection on which scripts can be spoken, one after another."""
 
-    def __init__(self, ws: WebSocketConnection, dialogue: Dialogue) -> None:
+    def __init__(
+        self, ws: WebSocketConnection, dialogue: Dialogue, explain: Explain = _as_it_is
+    ) -> None:
+        """Talk over an open connection.
+
+        Args:
+            explain: Puts the provider's words in a form for people, without our key.
+        """
         self._ws = ws
         self._dialogue = dialogue
+        self._explain = explain
         self._over = trio.Event()
 
     @property
@@ -145,11 +160,11 @@ class Session:
             event = self._dialogue.receive_silence()
         match event:
             case Failed(reason=reason, fault=fault):
-                raise _ERRORS[fault](reason)
+                raise self._explain(_ERRORS[fault](reason))
             case Stalled(reason=reason):
                 raise errors.Stalled(reason)
             case Closed(reason=reason):
-                raise errors.SessionLost(reason)
+                raise self._explain(errors.SessionLost(reason))
             case Ready() | Audio() | Done() | Finished() | Late():
                 return event
 

@@ -37,7 +37,7 @@ _FAULTS = {
 class _Error(msgspec.Struct):
     message: str | None = None
     type: str | None = None
-    code: str | int | None = None
+    code: str | int | float | None = None
 
 
 class _Session(msgspec.Struct):
@@ -58,8 +58,26 @@ class _Message(msgspec.Struct):
 
 
 _KNOWN = {voice.name for voice in (*KOKORO_VOICES, *ORPHEUS_VOICES)}
-_decode = msgspec.json.Decoder(_Message).decode
+
+
+class _Kind(msgspec.Struct):
+    """As much of a message as tells whether the rest matters."""
+
+    type: str
+
+
+_decode_kind = msgspec.json.Decoder(_Kind).decode
+_decode_message = msgspec.json.Decoder(_Message).decode
 _encode = msgspec.json.encode
+
+_MATTERS = {
+    "conversation.item.audio_output.delta",
+    "conversation.item.audio_output.done",
+    "conversation.item.tts.failed",
+    "error",
+    "session.created",
+    "session.updated",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +119,8 @@ class Together:
     def parse(self, message: str | bytes) -> Event | None:
         """Translate one server message."""
         said = _decode(message)
+        if said is None:
+            return None
         match said.type:
             case "conversation.item.audio_output.delta":
                 return Audio(_decode_base64(said.delta), said.context_id, said.item_id)
@@ -123,6 +143,16 @@ class Together:
         return Failed(reason, Fault.VOICE)
 
 
+def _decode(message: str | bytes) -> _Message | None:
+    """Decode a message; None if it is of another kind than those that matter."""
+    try:
+        return _decode_message(message)
+    except msgspec.ValidationError:
+        if _decode_kind(message).type in _MATTERS:
+            raise
+        return None
+
+
 def _decode_base64(delta: msgspec.Raw) -> bytes:
     """Decode a JSON string of base64, as a rule without making text of it first."""
     raw = bytes(delta)
@@ -140,9 +170,9 @@ def _failed(said: _Message) -> Failed:
 
 def _judge(error: _Error, reason: str) -> Fault:
     """The fault of an error whose code is not known."""
-    if error.code in (401, 403):
+    if str(error.code) in ("401", "403"):
         return Fault.KEY
-    if error.code == 429 or error.type == "rate_limit_error":
+    if str(error.code) == "429" or error.type == "rate_limit_error":
         return Fault.BUSY
     if error.type == "invalid_request_error":
         return Fault.VOICE if "voice" in reason.lower() else Fault.SCRIPT

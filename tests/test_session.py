@@ -1,0 +1,401 @@
+"""A session over a WebSocket in memory: the timings are exact, for the clock is ours."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pybase64
+import pytest
+import trio
+from trio.testing import (
+    MemorySendStream,
+    MockClock,
+    memory_stream_pair,
+    wait_all_tasks_blocked,
+)
+from trio_websocket import ConnectionClosed, wrap_client_stream, wrap_server_stream
+
+from batchtts import errors
+from batchtts.errors import (
+    LocalProtocolError,
+    QuotaExhausted,
+    RateLimited,
+    RemoteProtocolError,
+    ScriptRejected,
+    SessionLost,
+    Stalled,
+    SynthesisFailed,
+    Unauthorized,
+    VoiceUnavailable,
+)
+from batchtts.model import Voice
+from batchtts.wire.dialogue import Dialogue, Patience
+from batchtts.wire.kokoro import KOKORO
+from batchtts.wire.session import CLOSE_S, SEND_S, Listener, Session, Timeline
+from batchtts.wire.together import Together
+
+HEART = Voice("af_heart", KOKORO, "en-us")
+SCRIPT = "Call me Ishmael."
+
+Message = dict[str, object]
+Step = float | str | Message
+
+COMMIT = "until our commit"
+HANG_UP = "hang up"
+CREATED: Message = {"type": "session.created", "session": {"id": "s-1"}}
+CHATTER: Message = {"type": "session.updated"}
+
+
+def delta(pcm: bytes, item: str = "tts_1", context: str = "u1") -> Message:
+    return {
+        "type": "conversation.item.audio_output.delta",
+        "context_id": context,
+        "item_id": item,
+        "delta": pybase64.b64encode(pcm).decode(),
+    }
+
+
+def done(item: str = "tts_1", context: str = "u1") -> Message:
+    return {
+        "type": "conversation.item.audio_output.done",
+        "context_id": context,
+        "item_id": item,
+    }
+
+
+def failed(message: str = "engine overloaded", **error: object) -> Message:
+    return {"type": "conversation.item.tts.failed", "error": {"message": message, **error}}
+
+
+@asynccontextmanager
+async def provider(*steps: Step, patience: Patience | None = None) -> AsyncIterator[Session]:
+    """A session with a provider that keeps to a script, at the far end of memory.
+
+    A step is a number (seconds of silence), a message to send, COMMIT or HANG_UP.
+    """
+    async with wired(*steps, patience=patience) as (session, _):
+        yield session
+
+
+@asynccontextmanager
+async def wired(
+    *steps: Step, patience: Patience | None = None
+) -> AsyncIterator[tuple[Session, MemorySendStream]]:
+    """The same, and the wire from us to the provider."""
+    near, far = memory_stream_pair()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(play, far, steps)
+        ws = await wrap_client_stream(
+            nursery,
+            near,  # type: ignore[arg-type]  # any trio stream will do
+            *("provider.test", "/speech"),
+        )
+        yield Session(ws, Dialogue(Together(HEART), patience or Patience())), near.send_stream
+        nursery.cancel_scope.cancel()
+
+
+async def play(far: trio.abc.Stream, steps: tuple[Step, ...]) -> None:
+    async with trio.open_nursery() as nursery:
+        ws = await (await wrap_server_stream(nursery, far)).accept()
+        try:
+            for step in steps:
+                if isinstance(step, float):
+                    await trio.sleep(step)
+                elif step == COMMIT:
+                    while json.loads(await ws.get_message())["type"] != "input_text_buffer.commit":
+                        pass
+                elif step == HANG_UP:
+                    await ws.aclose(1011, "going down")
+                else:
+                    await ws.send_message(json.dumps(step))
+            await ws.get_message()
+        except ConnectionClosed:
+            pass
+
+
+@dataclass
+class Diary:
+    """What a session tells, and when."""
+
+    lines: list[tuple[float, str, object]] = field(default_factory=list)
+
+    def listener(self) -> Listener:
+        return Listener(
+            hear=lambda payload, item: self.write("heard", (payload, item)),
+            said=lambda: self.write("said"),
+            late=lambda context: self.write("late", context),
+        )
+
+    def write(self, what: str, fact: object = None) -> None:
+        self.lines.append((trio.current_time(), what, fact))
+
+
+async def greet_and_speak(session: Session) -> Timeline:
+    await session.greet()
+    return await speak(session)
+
+
+async def speak(session: Session, script: str = SCRIPT, context: str = "u1") -> Timeline:
+    return await session.speak(script, context, Diary().listener())
+
+
+async def test_time_to_first_audio_is_counted_from_the_commit(autojump_clock: MockClock) -> None:
+    steps = (2.0, CREATED, COMMIT, 0.25, delta(b"\0\1"), 0.5, delta(b"\2\3"), done())
+    async with provider(*steps) as session:
+        await session.greet()
+        await trio.sleep(4.0)
+        timeline = await speak(session)
+    assert timeline == Timeline(committed_at=6.0, first_audio_at=6.25, last_audio_at=6.75)
+    assert (timeline.ttfa_s, timeline.synth_s) == (0.25, 0.75)
+
+
+async def test_the_quiet_window_is_no_synthesis(autojump_clock: MockClock) -> None:
+    async with provider(CREATED, COMMIT, 1.0, delta(b"\0\1"), 1.0, done()) as session:
+        await session.greet()
+        timeline = await speak(session)
+    assert trio.current_time() == 2.5
+    assert timeline.synth_s == 1.0
+
+
+async def test_an_empty_delta_is_not_the_first_audio(autojump_clock: MockClock) -> None:
+    steps = (CREATED, COMMIT, 1.0, delta(b""), 1.0, delta(b"\0\1"), done())
+    async with provider(*steps) as session:
+        await session.greet()
+        timeline = await speak(session)
+    assert timeline.ttfa_s == 2.0
+
+
+async def test_the_end_is_told_at_the_done_and_again_after_the_window(
+    autojump_clock: MockClock,
+) -> None:
+    diary = Diary()
+    async with provider(CREATED, COMMIT, 1.0, delta(b"\0\1"), 1.0, done()) as session:
+        await session.greet()
+        await session.speak(SCRIPT, "u1", diary.listener())
+    assert diary.lines == [
+        (1.0, "heard", (b"\0\1", "tts_1")),
+        (2.0, "said", None),
+        (2.5, "said", None),
+    ]
+
+
+async def test_a_done_while_another_item_is_spoken_is_not_the_end(
+    autojump_clock: MockClock,
+) -> None:
+    diary = Diary()
+    both = (delta(b"\0\1"), delta(b"\2\3", "tts_2"), 1.0, done(), 1.0, done("tts_2"))
+    async with provider(CREATED, COMMIT, *both) as session:
+        await session.greet()
+        await session.speak(SCRIPT, "u1", diary.listener())
+    assert diary.lines == [
+        (0.0, "heard", (b"\0\1", "tts_1")),
+        (0.0, "heard", (b"\2\3", "tts_2")),
+        (2.0, "said", None),
+        (2.5, "said", None),
+    ]
+
+
+async def test_an_item_that_begins_within_the_window_belongs_to_the_script(
+    autojump_clock: MockClock,
+) -> None:
+    diary = Diary()
+    second = (0.4375, delta(b"\2\3", "tts_2"), 0.75, done("tts_2"))
+    async with provider(CREATED, COMMIT, delta(b"\0\1"), done(), *second) as session:
+        await session.greet()
+        timeline = await session.speak(SCRIPT, "u1", diary.listener())
+    assert timeline.synth_s == 0.4375
+    assert diary.lines == [
+        (0.0, "heard", (b"\0\1", "tts_1")),
+        (0.0, "said", None),
+        (0.4375, "heard", (b"\2\3", "tts_2")),
+        (1.1875, "said", None),
+        (1.6875, "said", None),
+    ]
+
+
+async def test_chatter_does_not_hold_the_window_open(autojump_clock: MockClock) -> None:
+    chatter = (0.125, CHATTER) * 20
+    async with provider(CREATED, COMMIT, delta(b"\0\1"), done(), *chatter) as session:
+        await session.greet()
+        await speak(session)
+        assert trio.current_time() == 0.5
+
+
+async def test_an_item_that_begins_after_the_window_is_told_as_late(
+    autojump_clock: MockClock,
+) -> None:
+    diary = Diary()
+    first = (delta(b"\0\1"), done(), 0.75, delta(b"\2\3", "tts_2"), done("tts_2"))
+    second = (0.25, delta(b"\4\5", "tts_3", "u2"), done("tts_3", "u2"))
+    async with provider(CREATED, COMMIT, *first, COMMIT, *second) as session:
+        await session.greet()
+        await speak(session, SCRIPT, "u1")
+        assert trio.current_time() == 0.5
+        await session.speak("Some years ago.", "u2", diary.listener())
+    assert diary.lines == [
+        (0.75, "late", "u1"),
+        (1.0, "heard", (b"\4\5", "tts_3")),
+        (1.0, "said", None),
+        (1.5, "said", None),
+    ]
+
+
+async def test_one_connection_carries_one_script_after_another(autojump_clock: MockClock) -> None:
+    first = (COMMIT, 1.0, delta(b"\0\1"), done())
+    second = (COMMIT, 2.0, delta(b"\2\3", "tts_2", "u2"), done("tts_2", "u2"))
+    async with provider(CREATED, *first, *second) as session:
+        await session.greet()
+        assert (await speak(session, SCRIPT, "u1")).ttfa_s == 1.0
+        assert session.reusable
+        assert (await speak(session, "Some years ago.", "u2")).ttfa_s == 2.0
+        assert session.reusable
+
+
+@pytest.mark.parametrize(
+    ("steps", "reason", "at"),
+    [
+        ((), "no greeting within 1 s", 1.0),
+        ((0.5, CREATED), "no first audio within 2 s", 2.5),
+        ((0.5, CREATED, COMMIT, 1.5, delta(b"\0\1")), "no next audio within 4 s", 6.0),
+        (
+            (CREATED, COMMIT, delta(b"\0\1"), done(), 0.25, delta(b"\2\3", "tts_2")),
+            "no next audio within 4 s",
+            4.25,
+        ),
+    ],
+)
+async def test_a_silent_provider_is_given_up_on(
+    autojump_clock: MockClock, steps: tuple[Step, ...], reason: str, at: float
+) -> None:
+    patience = Patience(greeting_s=1.0, first_audio_s=2.0, next_audio_s=4.0)
+    async with provider(*steps, patience=patience) as session:
+        with pytest.raises(Stalled) as stalled:
+            await greet_and_speak(session)
+        assert (str(stalled.value), trio.current_time()) == (reason, at)
+        assert not session.reusable
+
+
+@pytest.mark.parametrize(
+    ("before", "reason", "at"),
+    [
+        ((), "no greeting within 10 s", 10.0),
+        ((CREATED, COMMIT), "no first audio within 20 s", 20.0),
+        ((CREATED, COMMIT, delta(b"\0\1")), "no next audio within 10 s", 10.0),
+    ],
+)
+async def test_chatter_buys_no_time(
+    autojump_clock: MockClock, before: tuple[Step, ...], reason: str, at: float
+) -> None:
+    async with provider(*before, *((3.0, CHATTER) * 20)) as session:
+        with pytest.raises(Stalled) as stalled:
+            await greet_and_speak(session)
+        assert (str(stalled.value), trio.current_time()) == (reason, at)
+
+
+async def test_every_delta_buys_time(autojump_clock: MockClock) -> None:
+    slow = (9.0, delta(b"\0\1")) * 5
+    async with provider(CREATED, COMMIT, *slow, done()) as session:
+        await session.greet()
+        timeline = await speak(session)
+    assert timeline.synth_s == 45.0
+
+
+@pytest.mark.parametrize(
+    ("last_words", "error", "reason"),
+    [
+        (failed(), SynthesisFailed, "engine overloaded"),
+        (failed("slow down", code="rate_limit_exceeded"), RateLimited, "slow down"),
+        (failed("bad text", type="invalid_request_error"), ScriptRejected, "bad text"),
+        (failed("no such", code="voice_not_available"), VoiceUnavailable, "no such"),
+        (failed("bad key", code="invalid_api_key"), Unauthorized, "bad key"),
+        (failed("no money", code="insufficient_quota"), QuotaExhausted, "no money"),
+        (HANG_UP, SessionLost, r"closed \(1011 'going down'\) while awaiting next audio"),
+        ({"type": 1}, RemoteProtocolError, "cannot read '{\"type\": 1}'"),
+        (done("tts_2"), SynthesisFailed, "end marker without any audio"),
+    ],
+)
+async def test_audio_and_then_a_failure_is_a_failure(
+    autojump_clock: MockClock, last_words: Step, error: type[errors.BatchttsError], reason: str
+) -> None:
+    async with provider(CREATED, COMMIT, delta(b"\0\1"), last_words) as session:
+        await session.greet()
+        with pytest.raises(error, match=f"^{reason}"):
+            await speak(session)
+        assert not session.reusable
+
+
+async def test_a_hang_up_in_the_window_is_a_failure(autojump_clock: MockClock) -> None:
+    async with provider(CREATED, COMMIT, delta(b"\0\1"), done(), 0.25, HANG_UP) as session:
+        await session.greet()
+        with pytest.raises(SessionLost, match="while awaiting second thoughts"):
+            await speak(session)
+        assert trio.current_time() == 0.25
+
+
+async def test_a_provider_that_hangs_up_instead_of_a_greeting_is_lost(
+    autojump_clock: MockClock,
+) -> None:
+    async with provider(HANG_UP) as session:
+        with pytest.raises(SessionLost, match="while awaiting greeting"):
+            await session.greet()
+
+
+async def test_a_session_whose_provider_hung_up_between_scripts_is_not_reusable(
+    autojump_clock: MockClock,
+) -> None:
+    async with provider(CREATED, COMMIT, delta(b"\0\1"), done(), 1.0, HANG_UP) as session:
+        await session.greet()
+        await speak(session)
+        was_reusable = session.reusable
+        await trio.sleep(1.0)
+        assert (was_reusable, session.reusable) == (True, False)
+        with pytest.raises(SessionLost, match=r"closed \(1011 'going down'\) while awaiting our"):
+            await speak(session, "Some years ago.", "u2")
+
+
+async def test_a_spent_session_refuses_to_speak(autojump_clock: MockClock) -> None:
+    async with provider(CREATED, COMMIT, failed()) as session:
+        await session.greet()
+        with pytest.raises(SynthesisFailed):
+            await speak(session)
+        with pytest.raises(LocalProtocolError, match="cannot speak"):
+            await speak(session, "Some years ago.", "u2")
+
+
+async def test_a_session_that_was_not_greeted_is_not_reusable(autojump_clock: MockClock) -> None:
+    async with provider() as session:
+        assert not session.reusable
+
+
+async def test_a_script_of_which_nothing_leaves_is_given_up_on(autojump_clock: MockClock) -> None:
+    async with wired(CREATED) as (session, wire):
+        await session.greet()
+        wire.send_all_hook = trio.sleep_forever
+        with pytest.raises(Stalled, match=f"^the provider took no text for {SEND_S:g} s$"):
+            await speak(session)
+        assert trio.current_time() == SEND_S
+        assert not session.reusable
+
+
+async def test_a_session_is_kept_until_it_is_closed(autojump_clock: MockClock) -> None:
+    async with provider(CREATED) as session, trio.open_nursery() as nursery:
+        await session.greet()
+        nursery.start_soon(session.wait_closed)
+        await trio.sleep(3600.0)
+        was_reusable = session.reusable
+        session.close()
+        await wait_all_tasks_blocked()
+        assert (was_reusable, session.reusable) == (True, False)
+    assert trio.current_time() == 3600.0
+
+
+async def test_a_goodbye_that_nobody_answers_is_cut_short(autojump_clock: MockClock) -> None:
+    async with wired(CREATED) as (session, wire):
+        await session.greet()
+        wire.send_all_hook = trio.sleep_forever
+        session.close()
+        await session.wait_closed()
+        assert trio.current_time() == CLOSE_S
