@@ -10,8 +10,22 @@ import click
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-#: A path as a value of settings; whether it can be used is found out with a better message.
-PATH = click.Path(path_type=Path)
+
+class _Path(click.ParamType[Path]):
+    """A path; whether it can be used is found out later, with a better message."""
+
+    name = "path"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Path:
+        """Refuse what is left of a shell variable that is not set."""
+        if not str(value):
+            self.fail("an empty path", param, ctx)
+        return Path(str(value))
+
+
+PATH = _Path()
 
 COLUMNS = ("id", "text", "voice", "model", "language", "speed")
 

@@ -46,7 +46,7 @@ def conclude(summary: Summary, *, quiet: bool) -> None:
     if summary.pending:
         rows += f", {summary.pending:,} left"
     if not summary.spoken:
-        spoken = "nothing to speak"
+        spoken = "nothing spoken" if summary.pending else "nothing to speak"
     else:
         pace = summary.spoken_audio_s / max(summary.wall_s, 1e-9)
         spoken = (

@@ -193,16 +193,16 @@ def _choose_provider(job: Job, environment: Mapping[str, str]) -> tuple[Provider
 def _find_key(
     provider: Provider, endpoint: str | None, environment: Mapping[str, str]
 ) -> str | None:
+    variable = provider.key_variable or "BATCHTTS_SERVE_KEY"
+    key = environment.get(variable, "").strip()
+    if key and not (key.isascii() and key.isprintable()):
+        raise SettingsError(f"{variable} holds characters that no key has")
     if provider.key_variable is None:
-        return environment.get("BATCHTTS_SERVE_KEY") or "local" if endpoint else None
-    key = environment.get(provider.key_variable, "").strip()
+        return (key or LOCAL) if endpoint else None
     if not key:
         raise SettingsError(
-            f"{provider.name} needs a key",
-            hint=f"set {provider.key_variable}, or take --provider {LOCAL}",
+            f"{provider.name} needs a key", hint=f"set {variable}, or take --provider {LOCAL}"
         )
-    if not key.isascii() or not key.isprintable():
-        raise SettingsError(f"{provider.key_variable} holds characters that no key has")
     return key
 
 

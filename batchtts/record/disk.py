@@ -27,7 +27,8 @@ def telling(path: Path) -> Iterator[None]:
         told = os.strerror(error.errno) if error.errno else error.strerror or str(error)
         is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         hint = "make room, then run the same command again" if is_full else None
-        raise OutputBroken(f"{path}: {told.lower()}", hint=hint) from error
+        where = error.filename2 or error.filename or path
+        raise OutputBroken(f"{where}: {told.lower()}", hint=hint) from error
 
 
 def create(path: Path) -> int:

@@ -247,18 +247,19 @@ class _Work:
             if threading.current_thread() is threading.main_thread():
                 await services.start(self._obey_signals, stop)
             if self.speaker.url is None:
-                await self._speak_locally(services, stop)
+                await self._speak_locally(stop)
             else:
                 await self._speak_through(self.speaker.url, self.speaker.key, stop)
             services.cancel_scope.cancel()
 
-    async def _speak_locally(self, services: trio.Nursery, stop: Stop) -> None:
+    async def _speak_locally(self, stop: Stop) -> None:
         """Run the pool against a server of our own, which ends whatever happens."""
         server = await local.start()
         try:
-            services.start_soon(server.watch)
-            await self._speak_through(server.url, server.key, stop)
-            services.cancel_scope.cancel()
+            async with trio.open_nursery() as watched:
+                watched.start_soon(server.watch)
+                await self._speak_through(server.url, server.key, stop)
+                watched.cancel_scope.cancel()
         finally:
             await server.end()
 

@@ -29,6 +29,8 @@ from batchtts.wire.session import Listener, Session, Timeline
 
 log = logging.getLogger(__name__)
 
+CUT_SHORT = "audio came after the provider had said that it was done"
+
 #: Scripts of a session whose late audio would still be recognized.
 REMEMBERED = 64
 
@@ -95,7 +97,8 @@ class _Notes:
     connect_s: float = 0.0
     ttfa_s: float | None = None
     synth_s: float = 0.0
-    context: str = ""
+    contexts: list[str] = field(default_factory=list)
+    is_cut_short: bool = False
     corrections: list[Correction] = field(default_factory=list)
 
     def heard(self, timeline: Timeline) -> None:
@@ -125,7 +128,7 @@ class _Notes:
             synth_s=_to_us(self.synth_s),
             wall_s=_to_us(trio.current_time() - self.began_at),
             cost_usd=provider.cost_usd(voice.model, self.characters),
-            context=self.context or None,
+            context=self.contexts[-1] if self.contexts else None,
         )
 
 
@@ -137,7 +140,7 @@ class Worker:
         self._place = {"place": f"worker-{number}"}
         self._session: Session | None = None
         self._speaks_as: tuple[Voice, float] | None = None
-        self._contexts: OrderedDict[str, Utterance] = OrderedDict()
+        self._done: OrderedDict[str, Correction] = OrderedDict()  # by context
 
     async def take(self, utterance: Utterance) -> Take:
         """Have an utterance spoken; a failure is a take too.
@@ -155,14 +158,16 @@ class Worker:
             return self._bring(
                 utterance, notes, b"", error_code=error.code, error_message=str(error)
             )
-        return self._bring(utterance, notes, pcm, status="done", peak_dbfs=round(peak_dbfs(pcm), 3))
+        take = self._bring(utterance, notes, pcm, status="done", peak_dbfs=round(peak_dbfs(pcm), 3))
+        self._remember(take, notes)
+        return take
 
     def hang_up(self) -> None:
         """Let the session go, if there is one."""
         if self._session is not None:
             self._session.close()
             self._session = None
-        self._contexts.clear()
+        self._done.clear()
 
     def _bring(self, utterance: Utterance, notes: _Notes, pcm: bytes, **verdict: object) -> Take:
         provider = self._crew.provider
@@ -182,6 +187,8 @@ class Worker:
             await self._speak_segment(utterance, f"{number}", piece, notes)
             for number, piece in enumerate(pieces)
         ]
+        if notes.is_cut_short:
+            raise errors.Truncated(CUT_SHORT)
         return b"".join(heard)
 
     async def _speak_segment(
@@ -209,8 +216,10 @@ class Worker:
             pcm = await self._try(utterance, segment, piece, notes)
         except errors.AttemptError as error:
             self.hang_up()
+            notes.characters += len(piece) if error.charged else 0
             self._crew.failed(error, began_at)
             raise
+        notes.characters += len(piece)
         self._crew.succeeded()
         return pcm
 
@@ -229,8 +238,7 @@ class Worker:
             session = await self._connect(utterance, notes)  # it may have closed meanwhile
             context = self._new_context(utterance, segment, notes)
             notes.attempts += 1
-            notes.characters += len(piece)
-            notes.heard(await session.speak(piece, context, listener))
+            timeline = await session.speak(piece, context, listener)
         finally:
             slot.release()
         pcm = hearing.pcm()
@@ -242,6 +250,7 @@ class Worker:
         )
         if fault is not None:
             raise fault
+        notes.heard(timeline)
         return pcm
 
     async def _connect(self, utterance: Utterance, notes: _Notes) -> Session:
@@ -260,24 +269,31 @@ class Worker:
     def _new_context(self, utterance: Utterance, segment: str, notes: _Notes) -> str:
         """Name one attempt; the name is its own across workers, runs and machines."""
         context = f"{self._crew.name}-{utterance.row}-{segment}-{notes.attempts}"
-        notes.context = context
-        self._contexts[context] = utterance
-        if len(self._contexts) > REMEMBERED:
-            self._contexts.popitem(last=False)
+        notes.contexts.append(context)
         return context
 
-    def _cut_short(self, context: str, notes: _Notes) -> None:
-        """A row that was recorded as done goes on after all: take that back."""
-        utterance = self._contexts.pop(context, None)
-        if utterance is None:
-            return
-        log.warning("%s was cut short: audio came after its end", utterance.id, extra=self._place)
+    def _remember(self, take: Take, notes: _Notes) -> None:
+        """Keep what would have to be said if this take proves to be cut short."""
         result = msgspec.structs.replace(
-            _Notes().result(utterance, self._crew.provider),
+            take.result,
+            status="failed",
+            peak_dbfs=None,
             error_code=errors.Truncated.code,
-            error_message="audio came after the provider had said that it was done",
+            error_message=CUT_SHORT,
         )
-        notes.corrections.append(Correction(utterance.row, result))
+        for context in notes.contexts:
+            self._done[context] = Correction(take.utterance.row, result)
+        while len(self._done) > REMEMBERED:
+            self._done.popitem(last=False)
+
+    def _cut_short(self, context: str, notes: _Notes) -> None:
+        """A script that was taken for complete goes on after all: take that back."""
+        if context in notes.contexts:
+            notes.is_cut_short = True
+        elif context in self._done:
+            correction = self._done.pop(context)
+            log.warning("%s: %s", correction.result.id, CUT_SHORT, extra=self._place)
+            notes.corrections.append(correction)
 
 
 class _Slot:

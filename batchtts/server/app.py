@@ -208,7 +208,8 @@ async def _listen(settings: Settings) -> list[trio.SocketListener]:
         where = f"port {settings.port} on {settings.host}"
         if error.errno == errno.EADDRINUSE:
             raise UsageError(f"{where} is in use", hint="--port 0 picks a free one") from None
-        raise UsageError(f"cannot listen at {where}: {error.strerror}") from None
+        told = (error.strerror or str(error)).lower()
+        raise UsageError(f"cannot listen at {where}: {told}") from None
 
 
 @contextlib.contextmanager
@@ -219,7 +220,8 @@ def _open_log(path: Path | None) -> Iterator[Log | None]:
     try:
         log = Log(path)
     except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}") from None
+        told = (error.strerror or str(error)).lower()
+        raise UsageError(f"cannot write {path}: {told}") from None
     with contextlib.closing(log):
         yield log
 

@@ -1,0 +1,296 @@
+"""The command line from outside: help, streams, exit status, pipes, narrow terminals."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import batchtts
+from batchtts.cli import COMMANDS
+from tests.e2e import COMMAND, DEADLINE, TONE, Answer, ask, environment, write_csv
+
+WIDTH = 88  # columns
+ROWS = {"a": "One.", "b": "Two.", "c": "Three."}
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with a manifest that is spoken, m.csv, and one that is not, new.csv."""
+    path = tmp_path_factory.mktemp("cli")
+    write_csv(path / "m.csv", ROWS)
+    write_csv(path / "new.csv", ROWS)
+    answer = ask("run", "m.csv", *TONE, "--quiet", here=path)
+    assert answer == Answer(0, "", "", answer.seconds)
+    return path
+
+
+@pytest.fixture(scope="module")
+def helps(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What `--help` says, by command."""
+    path = tmp_path_factory.mktemp("help")
+    return {name: ask(name, "--help", here=path).out for name in COMMANDS}
+
+
+def test_the_program_says_what_it_can_do(tmp_path: Path) -> None:
+    answer = ask("--help", here=tmp_path)
+    assert (answer.status, answer.err) == (0, "")
+    assert answer.out.startswith("Usage: batchtts [OPTIONS] COMMAND [ARGS]...\n")
+    for name, line in COMMANDS.items():
+        assert f"  {name}" in answer.out
+        assert line in answer.out
+
+
+def test_h_is_help_too(tmp_path: Path) -> None:
+    assert ask("-h", here=tmp_path).out == ask("--help", here=tmp_path).out
+
+
+def test_the_version_is_told(tmp_path: Path) -> None:
+    answer = ask("--version", here=tmp_path)
+    assert (answer.out, answer.err) == (f"batchtts, version {batchtts.__version__}\n", "")
+    assert answer.status == 0
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_has_a_summary_examples_and_exit_status(helps: dict[str, str], name: str) -> None:
+    usage, blank, summary, *_ = helps[name].splitlines()
+    assert usage.startswith(f"Usage: batchtts {name} ")
+    assert blank == ""
+    assert summary.startswith("  ")
+    assert summary.strip()[0].isupper()
+    assert "\n  Exit status:\n    " in helps[name]
+    assert f"\n    batchtts {name}" in helps[name].partition("\n  Example")[2]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_fits_its_width(helps: dict[str, str], name: str) -> None:
+    assert max(map(len, helps[name].splitlines())) <= WIDTH
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_names_every_choice_and_says_every_flag_in_words(
+    helps: dict[str, str], name: str
+) -> None:
+    options = helps[name].partition("\nOptions:\n")[2]
+    flags = [line for line in options.splitlines() if line.startswith("  -")]
+    assert flags
+    assert all(len(line.split()) > 1 for line in flags)
+
+
+def test_run_documents_every_exit_status(helps: dict[str, str]) -> None:
+    status = helps["run"].partition("Exit status:\n")[2].partition("Examples:")[0]
+    told = [line.split()[0] for line in status.splitlines() if line.strip()[:1].isdigit()]
+    assert told == "0 2 3 4 5 11 70 130".split()
+    assert "143 terminated" in status
+
+
+@pytest.mark.parametrize("name", ["", *COMMANDS])
+def test_a_narrow_terminal_gets_help_too(tmp_path: Path, name: str) -> None:
+    answer = ask(*filter(None, [name]), "--help", here=tmp_path, extra={"COLUMNS": "40"})
+    assert (answer.status, answer.err) == (0, "")
+    assert "Options:" in answer.out
+
+
+def test_a_narrow_terminal_gets_tables_and_a_run_too(here: Path) -> None:
+    narrow = {"COLUMNS": "40"}
+    for command in (["voices"], ["providers"], ["plan", "m.csv", *TONE], ["status", "m"]):
+        answer = ask(*command, here=here, extra=narrow)
+        assert (answer.status, answer.err) == (0, "")
+    answer = ask("run", "m.csv", *TONE, here=here, extra=narrow)
+    assert answer.status == 0
+    assert "3 rows: 3 done, 0 failed" in answer.err
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        (["frobnicate"], "No such command 'frobnicate'."),
+        (["run", "--frobnicate"], "No such option '--frobnicate'."),
+        (["run"], "Missing argument 'MANIFEST'."),
+        (["run", "one.csv", "two.csv"], "Got unexpected extra argument (two.csv)"),
+        (["status", "nowhere"], "nowhere: no ledger here"),
+        (["voices", "nobody"], "no provider 'nobody'"),
+        (["doctor", "nobody"], "no provider 'nobody'"),
+        (["plan", "nothing.csv"], "nothing.csv: no such file"),
+    ],
+)
+def test_a_wrong_command_is_told_on_stderr_with_status_2(
+    tmp_path: Path, command: list[str], says: str
+) -> None:
+    answer = ask(*command, here=tmp_path)
+    assert says in answer.err
+    assert "Traceback" not in answer.err
+    assert (answer.status, answer.out) == (2, "")
+
+
+def test_without_a_command_the_help_is_shown(tmp_path: Path) -> None:
+    answer = ask(here=tmp_path)
+    assert answer.out + answer.err == ask("--help", here=tmp_path).out
+    assert answer.status == 2
+
+
+# ── stdout is for data, stderr for people ─────────────────────────────────────
+
+
+def data(answer: Answer) -> Any:  # noqa: ANN401  whatever the command has to tell
+    assert (answer.status, answer.err) == (0, "")
+    return json.loads(answer.out)
+
+
+def test_a_run_says_everything_on_stderr(here: Path) -> None:
+    answer = ask("run", "m.csv", *TONE, here=here)
+    assert (answer.status, answer.out) == (0, "")
+    assert answer.err == (
+        "3 rows: 3 done, 0 failed; nothing to speak; $0.00 in all\nm/results.parquet\n"
+    )
+
+
+def test_a_quiet_run_says_nothing_when_all_is_well(here: Path) -> None:
+    answer = ask("run", "m.csv", *TONE, "-q", here=here)
+    assert answer == Answer(0, "", "", answer.seconds)
+
+
+def test_a_quiet_run_says_what_is_wrong(tmp_path: Path) -> None:
+    write_csv(tmp_path / "m.csv", {"a": "One.", "b": "?"})
+    answer = ask("run", "m.csv", *TONE, "-q", here=tmp_path)
+    assert answer.status == 3
+    assert answer.out == ""
+    first, rows, *_ = answer.err.splitlines()
+    assert first.endswith("run b failed: script has no letter or digit to speak")
+    assert rows.startswith("2 rows: 1 done, 1 failed; ")
+
+
+def test_a_plan_says_what_a_run_would_do_and_changes_nothing(here: Path) -> None:
+    before = sorted(here.iterdir())
+    answer = ask("plan", "new.csv", *TONE, here=here)
+    assert (answer.status, answer.err) == (0, "")
+    assert answer.out == (
+        "+3 new, ~0 changed, =0 done, !0 failed before, -0 gone\n"
+        "3 rows to speak: 14 characters with local/tone, $0.00\n"
+    )
+    assert sorted(here.iterdir()) == before
+
+
+def test_a_plan_is_data_for_machines(here: Path) -> None:
+    spoken = {
+        **dict.fromkeys(["new", "changed", "failed", "gone", "refused"], 0),
+        "done": 3,
+        "to_speak": 0,
+        "characters": 0,
+        "provider": "local",
+        "voice": "tone",
+        "cost_usd": 0.0,
+    }
+    assert data(ask("plan", "m.csv", *TONE, "--json", here=here)) == spoken
+    assert data(ask("plan", "new.csv", *TONE, "--json", here=here)) == {
+        **spoken,
+        "new": 3,
+        "done": 0,
+        "to_speak": 3,
+        "characters": 14,
+    }
+
+
+def test_a_plan_knows_what_a_paid_provider_would_charge(here: Path) -> None:
+    secret = {"TOGETHER_API_KEY": "sk-never-shown"}
+    answer = ask("plan", "new.csv", "--provider", "together", "--json", here=here, extra=secret)
+    assert data(answer)["cost_usd"] == pytest.approx(14 * 4 / 1e6)
+    assert "sk-never-shown" not in answer.out
+
+
+def test_a_status_is_data_for_machines_and_for_people(here: Path) -> None:
+    found = data(ask("status", "m", "--json", here=here))
+    assert found.pop("audio_s") == pytest.approx(0.060 * 14)
+    assert found == {
+        "done": 3,
+        "failed": 0,
+        "taken_back": 0,
+        "cost_usd": 0.0,
+        "errors": {},
+        "manifest": str(here / "m.csv"),
+    }
+    answer = ask("status", "m", here=here)
+    assert "3 done, 0 failed; " in answer.out
+    assert (answer.status, answer.err) == (0, "")
+
+
+def test_providers_are_data_and_their_keys_are_not(here: Path) -> None:
+    secret = {"TOGETHER_API_KEY": "sk-never-shown"}
+    shown = ask("providers", "--json", here=here, extra=secret)
+    told = {each["name"]: each for each in data(shown)}
+    assert set(told) == {"local", "together"}
+    assert (told["together"]["key_variable"], told["together"]["key_set"]) == (
+        "TOGETHER_API_KEY",
+        True,
+    )
+    table = ask("providers", here=here, extra=secret)
+    assert "TOGETHER_API_KEY (set)" in table.out
+    assert "sk-never-shown" not in shown.out + table.out + table.err
+
+
+@pytest.mark.parametrize("provider", ["local", "together"])
+def test_voices_are_data(here: Path, provider: str) -> None:
+    voices = data(ask("voices", provider, "--json", here=here))
+    assert {tuple(voice) for voice in voices} == {("voice", "model", "language")}
+    assert voices[0]["voice"] == "af_heart"
+    french = data(ask("voices", provider, "--language", "fr", "--json", here=here))
+    assert french == [voice for voice in voices if voice["language"] == "fr"] != []
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["--help"],
+        ["run", "--help"],
+        ["voices"],
+        ["providers", "--json"],
+        ["plan", "m.csv", *TONE],
+        ["status", "m"],
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("buffering", ["", "1"], ids=["buffered", "unbuffered"])
+def test_a_closed_pipe_is_no_reason_for_a_traceback(
+    here: Path, command: list[str], buffering: str
+) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = subprocess.run(
+            [*COMMAND, *command],
+            cwd=here,
+            env=environment({"PYTHONUNBUFFERED": buffering}),
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            timeout=DEADLINE,
+            check=False,
+        )
+    finally:
+        os.close(writing)
+    assert done.stderr == b""
+
+
+# ── completion ────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_gets_its_completion(tmp_path: Path, shell: str) -> None:
+    answer = ask(here=tmp_path, extra={"_BATCHTTS_COMPLETE": f"{shell}_source"})
+    assert answer.status == 0
+    assert f"_BATCHTTS_COMPLETE={shell}_complete" in answer.out
+    assert "Usage:" not in answer.out
+
+
+def test_commands_and_flags_are_completed(tmp_path: Path) -> None:
+    def complete(line: str) -> list[str]:
+        words = {"_BATCHTTS_COMPLETE": "bash_complete", "COMP_WORDS": line}
+        answer = ask(here=tmp_path, extra={**words, "COMP_CWORD": f"{len(line.split()) - 1}"})
+        return answer.out.splitlines()
+
+    assert complete("batchtts p") == ["plain,plan", "plain,providers"]
+    assert "plain,--sample-rate" in complete("batchtts run --s")
+    assert complete("batchtts serve --engine t") == ["plain,tone"]
