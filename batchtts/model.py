@@ -71,14 +71,12 @@ class Take:
     Attributes:
         pcm: mono s16le at the provider's rate; empty if the utterance failed.
         result: All but the facts of the file, which is not written yet.
-        corrections: Results of earlier rows that turned out to be wrong.
     """
 
     utterance: Utterance
     pcm: bytes
     sample_rate_hz: int
     result: Result
-    corrections: tuple[Correction, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

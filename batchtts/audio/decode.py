@@ -62,12 +62,15 @@ def decode(data: bytes, sample_rate_hz: int) -> bytes:
 
 def _riff_data(data: bytes, sample_rate_hz: int) -> bytes:
     """Walk the chunks of a RIFF stream; a data chunk of unknown size runs to the end."""
-    at = 12
+    at, is_known = 12, False
     while at + 8 <= len(data):
         name, size = struct.unpack_from("<4sI", data, at)
         at += 8
         if name == b"fmt ":
             _check_format(data[at : at + size], sample_rate_hz)
+            is_known = True
+        if name == b"data" and not is_known:
+            raise BadAudio("a RIFF header that does not say its format")
         if name == b"data":
             return _sized(data[at:], size)
         at += size + size % 2

@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
 import msgspec
 
@@ -38,7 +38,7 @@ class Entry(msgspec.Struct, frozen=True):
 
     id: str | None = None
     status: Status = "pending"
-    fingerprint: str = ""
+    fingerprint: Annotated[str, msgspec.Meta(pattern="^([0-9a-f]{32})?$")] = ""
     path: str | None = None
     ledger: int | None = None
     manifest: str | None = None

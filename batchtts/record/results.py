@@ -67,7 +67,13 @@ _COLUMNS = (
     _Column("synth_s", pa.float64(), "s", "commits to last audio", lambda r: r.synth_s),
     _Column("wall_s", pa.float64(), "s", "started_at to finished_at", lambda r: r.wall_s),
     _Column("rtf", pa.float64(), "", "synth_s per audio_s", lambda r: r.rtf),
-    _Column("cost_usd", pa.float64(), "USD", "list price of all attempts", lambda r: r.cost_usd),
+    _Column(
+        "cost_usd",
+        pa.float64(),
+        "USD",
+        "list price of the attempts of its last run",
+        lambda r: r.cost_usd,
+    ),
     _Column("error_code", pa.string(), "", "why it failed, a stable word", lambda r: r.error_code),
     _Column("error_message", pa.string(), "", "why it failed", lambda r: r.error_message),
 )

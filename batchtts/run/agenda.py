@@ -164,6 +164,7 @@ def drop_lost(agenda: Agenda, ledger: Ledger, root: Path) -> None:
         agenda.plan.kinds[row] = NEW
         agenda.plan.offsets[row] = -1
         agenda.stale.append(offset)
+    agenda.contested = _contested(agenda.manifest, recall(ledger))
 
 
 def _is_there(result: Result, root: Path) -> bool:

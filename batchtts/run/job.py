@@ -265,37 +265,43 @@ class _Work:
 
     async def _speak_through(self, url: str, key: str | None, stop: Stop) -> None:
         """Run the pool against one address."""
-        provider, workers = self.speaker.provider, self._workers
         async with trio.open_nursery() as connections:
-            crew = Crew(
-                name=secrets.token_hex(4),
-                provider=provider,
-                line=Line.to(provider, url, key),
-                policy=RetryPolicy(attempts=self.job.attempts),
-                in_flight=InFlight(min(self.job.in_flight or workers, workers)),
-                breaker=Breaker(failures=4 * workers, patience_s=self.job.outage_s),
-                connections=connections,
-            )
-            crew_of_workers = [Worker(crew, number) for number in range(workers)]
+            crew = self._gather(url, key, connections)
+            workers = [Worker(crew, number) for number in range(self._workers)]
             store = Store(
                 self.layout,
                 self.speaker.format,
                 len(self.agenda.plan.kinds),
                 self.agenda.contested,
             )
-            await run_pool(
-                self.agenda.batches(),
-                [worker.take for worker in crew_of_workers],
-                partial(self._record, store),
-                stop,
-            )
-            for worker in crew_of_workers:
+            record = partial(self._record, store, crew)
+            try:
+                await run_pool(self.agenda.batches(), [each.take for each in workers], record, stop)
+            finally:
+                with trio.CancelScope(shield=True):
+                    await record([])  # corrections that no take came after
+            for worker in workers:
                 worker.hang_up()
             connections.cancel_scope.deadline = trio.current_time() + CLOSE_S
 
-    async def _record(self, store: Store, takes: Sequence[Take]) -> None:
+    def _gather(self, url: str, key: str | None, connections: trio.Nursery) -> Crew:
+        """What the workers of this run share."""
+        provider, workers = self.speaker.provider, self._workers
+        return Crew(
+            name=secrets.token_hex(4),
+            provider=provider,
+            line=Line.to(provider, url, key),
+            policy=RetryPolicy(attempts=self.job.attempts),
+            in_flight=InFlight(min(self.job.in_flight or workers, workers)),
+            breaker=Breaker(failures=4 * workers, patience_s=self.job.outage_s),
+            connections=connections,
+        )
+
+    async def _record(self, store: Store, crew: Crew, takes: Sequence[Take]) -> None:
         """Make some takes durable: audio first, then the ledger, in one thread hop."""
-        corrections = [correction for take in takes for correction in take.corrections]
+        corrections, crew.corrections = crew.corrections, []
+        if not (takes or corrections):
+            return
 
         def commit() -> tuple[list[Result], list[int]]:
             results = store.publish(takes)

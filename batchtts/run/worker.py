@@ -43,6 +43,8 @@ class Crew:
         name: Sets the contexts of this run apart from those of any other.
         connections: Where connections live.
         slots: Requests in flight; follows *in_flight*.
+        corrections: Rows that were recorded as done and are not; whoever records
+            takes them from here.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Crew:
     breaker: Breaker
     connections: trio.Nursery
     slots: trio.CapacityLimiter = field(init=False)
+    corrections: list[Correction] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.slots = trio.CapacityLimiter(self.in_flight.limit)
@@ -99,7 +102,6 @@ class _Notes:
     synth_s: float = 0.0
     contexts: list[str] = field(default_factory=list)
     is_cut_short: bool = False
-    corrections: list[Correction] = field(default_factory=list)
 
     def heard(self, timeline: Timeline) -> None:
         if self.ttfa_s is None:
@@ -177,18 +179,16 @@ class Worker:
             pcm=pcm,
             sample_rate_hz=provider.sample_rate_hz,
             result=msgspec.structs.replace(result, **verdict),
-            corrections=tuple(notes.corrections),
         )
 
     async def _speak(self, utterance: Utterance, notes: _Notes) -> bytes:
         pieces = split(utterance.script, self._crew.provider.segment_chars)
         notes.segments = len(pieces)
-        heard = [
-            await self._speak_segment(utterance, f"{number}", piece, notes)
-            for number, piece in enumerate(pieces)
-        ]
-        if notes.is_cut_short:
-            raise errors.Truncated(CUT_SHORT)
+        heard = []
+        for number, piece in enumerate(pieces):
+            heard.append(await self._speak_segment(utterance, f"{number}", piece, notes))
+            if notes.is_cut_short:
+                raise errors.Truncated(CUT_SHORT)
         return b"".join(heard)
 
     async def _speak_segment(
@@ -293,7 +293,7 @@ class Worker:
         elif context in self._done:
             correction = self._done.pop(context)
             log.warning("%s: %s", correction.result.id, CUT_SHORT, extra=self._place)
-            notes.corrections.append(correction)
+            self._crew.corrections.append(correction)
 
 
 class _Slot:

@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchtts.job.plan import (
+    CHANGED,
+    DONE,
+    FAILED,
+    NEW,
+    Fingerprints,
+    Ints,
+    Past,
+    Plan,
+    contested,
+    make_plan,
+    short,
+)
+from batchtts.model import AudioFormat, Status, Voice
+
+VOICE = Voice("af_heart", "hexgrad/Kokoro-82M", "en-us")
+WAV = AudioFormat("wav", 24_000)
+
+statuses = st.sampled_from(["done", "failed", "pending"])
+prints = st.sampled_from(["0f" * 16, "ff" * 16, ""])
+past_lines = st.lists(st.tuples(st.integers(-3, 3), statuses, prints))
+
+
+def ints(*numbers: int) -> Ints:
+    return np.array(numbers, np.int64)
+
+
+def past(*lines: tuple[int, Status, str]) -> Past:
+    """What the ledger tells, line by line; a line's offset is its place times ten."""
+    return Past.of((each[0], 10 * at, each[1], each[2]) for at, each in enumerate(lines))
+
+
+def plan(rows: dict[int, str], told: Past) -> Plan:
+    """Compare rows, given as id and fingerprint, with the past."""
+    return make_plan(ints(*rows), ints(*map(short, rows.values())), told)
+
+
+OLD, NOW = "0f" * 16, "f0" * 16
+
+
+# The past
+
+
+def test_the_last_line_about_an_id_counts() -> None:
+    told = past((7, "failed", OLD), (5, "done", OLD), (7, "done", NOW), (7, "failed", ""))
+    assert told.id_hashes.tolist() == [5, 7]
+    assert told.offsets.tolist() == [10, 30]
+    assert told.kinds.tolist() == [DONE, FAILED]
+    assert told.fingerprints.tolist() == [short(OLD), 0]
+
+
+@given(past_lines)
+def test_the_past_is_what_a_dictionary_would_remember(lines: list[tuple[int, Status, str]]) -> None:
+    remembered = {line[0]: (10 * at, line) for at, line in enumerate(lines)}
+    told = past(*lines)
+    assert told.id_hashes.tolist() == sorted(remembered)
+    assert told.offsets.tolist() == [remembered[each][0] for each in sorted(remembered)]
+    found = told.find(ints(*range(-5, 6)))
+    assert [at >= 0 for at in found.tolist()] == [each in remembered for each in range(-5, 6)]
+    assert all(
+        told.id_hashes[at] == each for each, at in zip(range(-5, 6), found, strict=True) if at >= 0
+    )
+
+
+def test_in_an_empty_past_nothing_is_found() -> None:
+    assert past().find(ints(1, 2)).tolist() == [-1, -1]
+
+
+# What is to be done
+
+
+@dataclass(frozen=True)
+class Case:
+    """A line of the ledger about a row, and what becomes of the row."""
+
+    line: tuple[Status, str] | None
+    kind: int
+    counts: bool
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        Case(None, NEW, counts=False),
+        Case(("done", NOW), DONE, counts=True),
+        Case(("done", OLD), CHANGED, counts=False),
+        Case(("done", ""), CHANGED, counts=False),
+        Case(("failed", NOW), FAILED, counts=True),
+        Case(("failed", OLD), NEW, counts=False),
+        Case(("pending", NOW), NEW, counts=False),
+        Case(("pending", ""), NEW, counts=False),
+    ],
+)
+def test_a_row_is_done_only_if_it_was_done_just_so(case: Case) -> None:
+    line = [] if case.line is None else [(7, *case.line)]
+    made = plan({7: NOW}, past((1, "done", NOW), *line))
+    assert made.kinds.tolist() == [case.kind]
+    assert made.offsets.tolist() == [10 if case.counts else -1]
+    assert made.gone == 1
+
+
+def test_a_first_run_has_everything_to_do() -> None:
+    made = plan({7: NOW, 5: NOW}, past())
+    assert (made.kinds.tolist(), made.offsets.tolist(), made.gone) == ([NEW] * 2, [-1] * 2, 0)
+
+
+def test_another_order_of_the_rows_changes_nothing() -> None:
+    told = past((1, "done", NOW), (2, "failed", NOW), (3, "done", NOW))
+    made = plan({3: NOW, 1: NOW, 2: NOW}, told)
+    assert made.kinds.tolist() == [DONE, DONE, FAILED]
+    assert made.offsets.tolist() == [20, 0, 10]
+
+
+def test_a_row_that_left_the_manifest_is_gone() -> None:
+    made = plan({1: NOW}, past((1, "done", NOW), (2, "done", NOW), (3, "failed", NOW)))
+    assert (made.gone, made.to_do) == (2, 0)
+
+
+def test_a_plan_gets_shorter_as_the_run_gets_on() -> None:
+    made = plan({1: NOW, 2: NOW, 3: NOW}, past((3, "done", NOW)))
+    assert (made.to_do, made.count(NEW), made.count(DONE)) == (2, 2, 1)
+    made.settle(0, DONE, 40)
+    made.settle(1, FAILED, 50)
+    assert (made.to_do, made.count(FAILED)) == (1, 1)
+    assert made.offsets.tolist() == [40, 50, 0]
+
+
+# Fingerprints
+
+
+def test_a_fingerprint_is_32_hexadecimal_digits() -> None:
+    fingerprint = Fingerprints("together", WAV).of("Call me Ishmael.", VOICE, 1.0)
+    assert len(fingerprint) == 32
+    assert bytes.fromhex(fingerprint)
+
+
+def test_the_same_sound_has_the_same_fingerprint() -> None:
+    first, second = Fingerprints("together", WAV), Fingerprints("together", WAV)
+    first.of("Another.", VOICE, 1.0)
+    assert first.of("Call me.", VOICE, 1.0) == first.of("Call me.", VOICE, 1.0)
+    assert first.of("Call me.", VOICE, 1.0) == second.of("Call me.", VOICE, 1)
+
+
+def test_a_fingerprint_is_the_same_in_every_version() -> None:
+    """Another one would have every row of every job spoken again."""
+    fingerprint = Fingerprints("together", WAV).of("Call me Ishmael.", VOICE, 1.0)
+    assert fingerprint == "879002885f51bb592e513939b8ee8f53"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Fingerprints("local", WAV).of("Call me.", VOICE, 1.0),
+        Fingerprints("together", AudioFormat("flac", 24_000)).of("Call me.", VOICE, 1.0),
+        Fingerprints("together", AudioFormat("wav", 48_000)).of("Call me.", VOICE, 1.0),
+        Fingerprints("together", WAV).of("Call me!", VOICE, 1.0),
+        Fingerprints("together", WAV).of("Call me. ", VOICE, 1.0),
+        Fingerprints("together", WAV).of("Call me.", VOICE, 1.1),
+        Fingerprints("together", WAV).of("Call me.", Voice("x", VOICE.model, "en-us"), 1.0),
+        Fingerprints("together", WAV).of("Call me.", Voice("af_heart", "x", "en-us"), 1.0),
+        Fingerprints("together", WAV).of("Call me.", Voice("af_heart", VOICE.model, "fr"), 1.0),
+    ],
+)
+def test_whatever_changes_the_sound_changes_the_fingerprint(other: str) -> None:
+    assert other != Fingerprints("together", WAV).of("Call me.", VOICE, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("fingerprint", "number"),
+    [
+        ("", 0),
+        ("0" * 15 + "1" + "f" * 16, 1),
+        ("f" * 32, -1),
+        ("8" + "0" * 31, -(2**63)),
+        ("7" + "f" * 15, 2**63 - 1),
+    ],
+)
+def test_the_short_form_is_the_first_64_bits(fingerprint: str, number: int) -> None:
+    assert short(fingerprint) == number
+
+
+# Names
+
+
+def test_a_name_that_two_ids_have_is_contested() -> None:
+    assert contested(ints(1, 1, 2, 3), ints(10, 11, 12, 13)) == {1}
+
+
+def test_an_id_does_not_contest_its_own_name() -> None:
+    assert contested(ints(1, 1, 2), ints(10, 10, 11)) == frozenset()
+
+
+def test_nobody_contests_nothing() -> None:
+    assert contested(ints(), ints()) == frozenset()
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5))))
+def test_exactly_the_names_of_several_ids_are_contested(pairs: list[tuple[int, int]]) -> None:
+    owners: dict[int, set[int]] = {}
+    for name, owner in pairs:
+        owners.setdefault(name, set()).add(owner)
+    found = contested(ints(*(name for name, _ in pairs)), ints(*(owner for _, owner in pairs)))
+    assert found == {name for name, of in owners.items() if len(of) > 1}

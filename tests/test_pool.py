@@ -1,0 +1,302 @@
+"""The pool, with workers and a disk that are let go by hand: nobody is faster by chance."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from batchtts.errors import ManifestChanged, OutputBroken, ProviderDown
+from batchtts.run.pool import GROUP, HANDOVER_S, Stop, run_pool
+
+
+class Shop:
+    """Workers that finish a row when they are told to, and a disk that is as slow as wished.
+
+    Attributes:
+        disk: Set when it is fast again.
+        failures: What happens at a row instead of its being done.
+        disk_failure: What happens when the disk is asked for anything.
+        groups: What the disk was given together.
+    """
+
+    def __init__(self, workers: int, grace_s: float = 30.0) -> None:
+        self.stop = Stop(grace_s)
+        self.disk = trio.Event()
+        self.failures: dict[int, Exception] = {}
+        self.disk_failure: Exception | None = None
+        self.groups: list[list[int]] = []
+        self.durable: list[int] = []
+        self.is_over = False
+        self._workers = [self._work] * workers
+        self._gates: dict[int, trio.Event] = {}
+        self._taken_up, self._begun = trio.open_memory_channel[int](1000)
+        self._asked, self._saving = trio.open_memory_channel[int](1000)
+
+    async def begun(self, count: int) -> list[int]:
+        """Wait until so many more rows have been taken up."""
+        return sorted([await self._begun.receive() for _ in range(count)])
+
+    def begun_meanwhile(self) -> int:
+        """How many rows have been taken up since begun() was last called."""
+        return self._begun.statistics().current_buffer_used
+
+    async def saving(self) -> None:
+        """Wait until the disk is asked once more."""
+        await self._saving.receive()
+
+    def finish(self, *rows: int) -> None:
+        """Let the workers finish these rows, whenever they take them up."""
+        for row in rows:
+            self._gate(row).set()
+
+    async def run(self, batches: Iterator[Sequence[int]]) -> None:
+        await run_pool(batches, self._workers, self._record, self.stop)
+        self.is_over = True
+
+    def _gate(self, row: int) -> trio.Event:
+        return self._gates.setdefault(row, trio.Event())
+
+    async def _work(self, row: int) -> int:
+        self._taken_up.send_nowait(row)
+        await self._gate(row).wait()
+        if row in self.failures:
+            raise self.failures[row]
+        return row
+
+    async def _record(self, rows: Sequence[int]) -> None:
+        self.groups.append(list(rows))
+        self._asked.send_nowait(len(rows))
+        if self.disk_failure is not None:
+            raise self.disk_failure
+        await self.disk.wait()
+        self.durable.extend(rows)
+
+
+@asynccontextmanager
+async def at_work(shop: Shop, *batches: Sequence[int]) -> AsyncIterator[None]:
+    """A running pool, which must end by itself once the block is left."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(shop.run, iter(batches))
+        yield
+
+
+@asynccontextmanager
+async def breaking(error: type[Exception]) -> AsyncIterator[None]:
+    """Expect an error, in however many groups."""
+    with pytest.raises(ExceptionGroup) as raised:
+        yield
+    assert raised.value.subgroup(error) is not None
+    assert raised.value.split(error)[1] is None
+
+
+# What is done
+
+
+@pytest.mark.parametrize("workers", [1, 3, 200])
+async def test_every_row_is_done_once(workers: int) -> None:
+    shop = Shop(workers)
+    shop.disk.set()
+    shop.finish(*range(100))
+    async with at_work(shop, range(40), range(40, 41), range(41, 100)):
+        pass
+    assert sorted(shop.durable) == list(range(100))
+
+
+async def test_no_rows_are_soon_done() -> None:
+    shop = Shop(4)
+    async with at_work(shop):
+        pass
+    assert shop.is_over
+    assert shop.groups == []
+
+
+async def test_a_worker_takes_no_row_before_its_last_one_is_durable() -> None:
+    shop = Shop(workers=1)
+    shop.finish(0, 1)
+    async with at_work(shop, [0, 1]):
+        await shop.saving()
+        await wait_all_tasks_blocked()
+        assert await shop.begun(1) == [0]
+        assert shop.begun_meanwhile() == 0
+        shop.disk.set()
+        assert await shop.begun(1) == [1]
+    assert shop.durable == [0, 1]
+
+
+async def test_what_is_finished_while_the_disk_is_busy_becomes_durable_together() -> None:
+    shop = Shop(workers=1 + GROUP + 10)
+    async with at_work(shop, range(1 + GROUP + 10)):
+        await shop.begun(1 + GROUP + 10)
+        shop.finish(0)
+        await shop.saving()
+        shop.finish(*range(1, 1 + GROUP + 10))
+        await wait_all_tasks_blocked()
+        shop.disk.set()
+    assert [len(group) for group in shop.groups] == [1, GROUP, 10]
+
+
+async def test_rows_are_read_as_they_are_needed() -> None:
+    read: list[int] = []
+
+    def batches() -> Iterator[Sequence[int]]:
+        for row in range(100):
+            read.append(row)
+            yield [row]
+
+    shop = Shop(workers=2)
+    shop.disk.set()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(shop.run, batches())
+        await shop.begun(2)
+        await wait_all_tasks_blocked()
+        assert len(read) <= 3
+        shop.stop()
+        shop.finish(0, 1)
+
+
+# The first stop drains
+
+
+async def test_the_first_stop_finishes_what_is_in_flight() -> None:
+    shop = Shop(workers=4)
+    shop.disk.set()
+    async with at_work(shop, range(100)):
+        assert await shop.begun(4) == [0, 1, 2, 3]
+        shop.stop()
+        await wait_all_tasks_blocked()
+        assert not shop.is_over
+        shop.finish(*range(100))
+    assert sorted(shop.durable) == [0, 1, 2, 3]
+
+
+async def test_who_is_stopped_before_beginning_begins_nothing() -> None:
+    shop = Shop(workers=4)
+    shop.stop()
+    async with at_work(shop, range(100)):
+        pass
+    assert shop.groups == []
+
+
+async def test_draining_has_an_end(mock_clock: MockClock) -> None:
+    shop = Shop(workers=4, grace_s=30.0)
+    async with at_work(shop, range(100)):
+        await shop.begun(4)
+        shop.stop()
+        mock_clock.jump(29.9)
+        await wait_all_tasks_blocked()
+        assert not shop.is_over
+        mock_clock.jump(0.2)
+    assert shop.durable == []
+
+
+async def test_a_later_stop_gives_no_more_time(mock_clock: MockClock) -> None:
+    stop = Stop(30.0)
+    stop()
+    mock_clock.jump(10.0)
+    stop()
+    assert stop.working.deadline == 30.0
+
+
+# The second stop drops
+
+
+async def test_the_second_stop_drops_what_is_in_flight(mock_clock: MockClock) -> None:
+    shop = Shop(workers=4)
+    async with at_work(shop, range(100)):
+        await shop.begun(4)
+        shop.stop()
+        shop.stop()
+    assert shop.groups == []
+    assert trio.current_time() == 0.0
+
+
+async def test_finished_work_survives_a_second_stop() -> None:
+    shop = Shop(workers=4)
+    async with at_work(shop, range(100)):
+        await shop.begun(4)
+        shop.finish(0, 1, 2)
+        await shop.saving()
+        await wait_all_tasks_blocked()
+        shop.stop()
+        shop.stop()
+        await wait_all_tasks_blocked()
+        assert not shop.is_over
+        shop.disk.set()
+    assert sorted(shop.durable) == [0, 1, 2]
+
+
+async def test_a_disk_that_does_not_answer_is_waited_for_so_long_and_no_longer(
+    mock_clock: MockClock,
+) -> None:
+    shop = Shop(workers=4)
+    async with at_work(shop, range(100)):
+        await shop.begun(4)
+        shop.finish(0)
+        await shop.saving()
+        shop.finish(1, 2, 3)
+        await wait_all_tasks_blocked()
+        shop.stop()
+        shop.stop()
+        mock_clock.jump(HANDOVER_S + 0.1)
+        await wait_all_tasks_blocked()
+        shop.disk.set()
+    assert shop.durable == [0]
+
+
+# What goes wrong
+
+
+@pytest.mark.parametrize("failure", [OutputBroken("full"), AssertionError("a bug")])
+async def test_a_disk_that_fails_ends_it_at_once(mock_clock: MockClock, failure: Exception) -> None:
+    shop = Shop(workers=4)
+    shop.disk_failure = failure
+    async with breaking(type(failure)), at_work(shop, range(100)):
+        await shop.begun(4)
+        shop.finish(0)
+    assert (shop.groups, shop.durable) == ([[0]], [])
+    assert trio.current_time() == 0.0
+
+
+async def test_who_waits_for_a_disk_that_fails_is_not_kept_waiting(mock_clock: MockClock) -> None:
+    count = 1 + GROUP + 10
+    shop = Shop(workers=count)
+    async with breaking(OutputBroken), at_work(shop, range(count)):
+        await shop.begun(count)
+        shop.finish(0)
+        await shop.saving()
+        shop.disk_failure = OutputBroken("full")
+        shop.finish(*range(1, count))
+        await wait_all_tasks_blocked()
+        shop.disk.set()
+    assert (shop.durable, len(shop.groups)) == ([0], 2)
+    assert trio.current_time() == 0.0
+
+
+async def test_a_worker_that_breaks_the_run_loses_nothing_of_the_others() -> None:
+    shop = Shop(workers=4)
+    shop.failures[0] = ProviderDown("nobody answers")
+    async with breaking(ProviderDown), at_work(shop, range(100)):
+        await shop.begun(4)
+        shop.finish(1, 2)
+        await shop.saving()
+        await wait_all_tasks_blocked()
+        shop.finish(0)
+        await wait_all_tasks_blocked()
+        shop.disk.set()
+    assert sorted(shop.durable) == [1, 2]
+
+
+async def test_rows_that_cannot_be_read_break_the_run() -> None:
+    def batches() -> Iterator[Sequence[int]]:
+        yield [0]
+        raise ManifestChanged("books.csv has changed")
+
+    shop = Shop(workers=2)
+    shop.disk.set()
+    shop.finish(0)
+    async with breaking(ManifestChanged):
+        await shop.run(batches())

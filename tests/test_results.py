@@ -1,0 +1,387 @@
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from batchtts.errors import ManifestChanged, OutputBroken
+from batchtts.job.manifest import Manifest, scan
+from batchtts.model import Result
+from batchtts.record import disk
+from batchtts.record.ledger import Header, Ledger
+from batchtts.record.results import Fold, results_schema
+
+VERSION = "0.1.0"
+SPOKEN: dict[str, Any] = {
+    "fingerprint": "0f" * 16,
+    "path": "wav/ch1.wav",
+    "text_chars": 16,
+    "provider": "together",
+    "model": "hexgrad/Kokoro-82M",
+    "voice": "af_heart",
+    "language": "en-us",
+    "sample_rate_hz": 24_000,
+    "frames": 48_000,
+    "bytes": 96_044,
+    "sha256": "ab" * 32,
+    "peak_dbfs": -3.5,
+    "segments": 1,
+    "attempts": 2,
+    "started_at": 1_700_000_000.25,
+    "finished_at": 1_700_000_001.5,
+    "queue_s": 0.0,
+    "connect_s": 0.1,
+    "ttfa_s": 0.3,
+    "synth_s": 0.5,
+    "wall_s": 1.25,
+    "cost_usd": 0.000064,
+}
+DONE = Result(id="ch1", status="done", **SPOKEN)
+FAILED = Result(
+    id="ch2",
+    status="failed",
+    text_chars=3,
+    attempts=4,
+    cost_usd=0.5,
+    error_code="stalled",
+    error_message="no first audio within 20 s",
+)
+
+
+def failed(row_id: str) -> Result:
+    return msgspec.structs.replace(FAILED, id=row_id)
+
+
+@dataclass
+class Desk:
+    """A folder with a manifest and a ledger, and what is made of them."""
+
+    root: Path
+    wanted: Mapping[str, str] = field(default_factory=dict)
+    open: ExitStack = field(default_factory=ExitStack)
+
+    def scan(self, table: pa.Table, name: str = "books.parquet") -> Manifest:
+        pq.write_table(table, self.root / name)
+        return scan(self.root / name, self.wanted)
+
+    def fold(self, manifest: Manifest, *told: Result) -> Fold:
+        """A ledger that tells this of the manifest's rows, by their ids."""
+        ledger = self.open.enter_context(Ledger.open(self.root / "ledger.jsonl"))
+        offsets = ledger.append(told)
+        lines = {result.id: offset for result, offset in zip(told, offsets, strict=True)}
+        ids = [row_id for batch in manifest.batches() for row_id in batch.ids]
+        return Fold(
+            manifest=manifest,
+            ledger=ledger,
+            offsets=np.array([lines.get(row_id, -1) for row_id in ids], np.int64),
+            out=self.root,
+            scratch=self.root / "scratch",
+            version=VERSION,
+        )
+
+    def results(self) -> pa.Table:
+        return pq.read_table(self.root / "results.parquet")
+
+    def failed(self) -> Manifest:
+        """The failed rows as the next run would read them."""
+        return scan(self.root / "failed.parquet", self.wanted)
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    (tmp_path / "scratch").mkdir()
+    desk = Desk(tmp_path)
+    with desk.open:
+        yield desk
+
+
+def table(**columns: object) -> pa.Table:
+    return pa.table(columns)
+
+
+BOOK = table(id=["ch2", "ch1", "ch3"], text=["Two", "Call me Ishmael.", "Three"])
+
+
+# What the results say
+
+
+def test_the_results_are_in_the_order_of_the_manifest(desk: Desk) -> None:
+    desk.fold(desk.scan(BOOK), DONE, FAILED).write()
+    results = desk.results().select(["id", "status", "error_code"]).to_pylist()
+    assert results == [
+        {"id": "ch2", "status": "failed", "error_code": "stalled"},
+        {"id": "ch1", "status": "done", "error_code": None},
+        {"id": "ch3", "status": "pending", "error_code": None},
+    ]
+
+
+def test_a_row_that_is_done_says_everything(desk: Desk) -> None:
+    desk.fold(desk.scan(BOOK), DONE).write()
+    told = SPOKEN | {"id": "ch1", "status": "done", "text": "Call me Ishmael."}
+    told |= {"audio_s": 2.0, "rtf": 0.25, "error_code": None, "error_message": None}
+    told["started_at"] = datetime.fromtimestamp(1_700_000_000.25, UTC)
+    told["finished_at"] = datetime.fromtimestamp(1_700_000_001.5, UTC)
+    del told["fingerprint"], told["frames"]
+    assert desk.results().to_pylist()[1] == told
+
+
+def test_a_row_that_is_pending_says_what_is_known(desk: Desk) -> None:
+    desk.fold(desk.scan(BOOK)).write()
+    row = desk.results().to_pylist()[2]
+    known = {name: value for name, value in row.items() if value not in (None, 0)}
+    assert known == {"id": "ch3", "status": "pending", "text": "Three", "text_chars": 5}
+
+
+def test_every_number_has_a_unit_where_there_is_one() -> None:
+    schema = results_schema(pa.schema([]))
+    units = msgspec.json.decode(schema.metadata[b"batchtts.units"])
+    assert units == {
+        "text_chars": "characters",
+        "sample_rate_hz": "Hz",
+        "audio_s": "s",
+        "bytes": "bytes",
+        "peak_dbfs": "dBFS",
+        "started_at": "UTC",
+        "finished_at": "UTC",
+        "queue_s": "s",
+        "connect_s": "s",
+        "ttfa_s": "s",
+        "synth_s": "s",
+        "wall_s": "s",
+        "cost_usd": "USD",
+    }
+    assert units == {
+        it.name: it.metadata[b"unit"].decode() for it in schema if it.metadata[b"unit"]
+    }
+    assert all(it.metadata[b"about"] for it in schema)
+
+
+def test_units_and_version_are_in_the_file(desk: Desk) -> None:
+    desk.fold(desk.scan(BOOK)).write()
+    told = pq.read_metadata(desk.root / "results.parquet").metadata
+    assert told[b"batchtts.units"] == results_schema(pa.schema([])).metadata[b"batchtts.units"]
+    assert msgspec.json.decode(told[b"batchtts"])["batchtts"] == VERSION
+    schema = pq.read_schema(desk.root / "results.parquet")
+    assert schema.field("ttfa_s").metadata[b"unit"] == b"s"
+
+
+# The manifest's own columns
+
+
+CARRIED = {
+    "chapter": pa.array([1, 2, None], pa.int16()),
+    "tags": pa.array([["a"], [], None], pa.list_(pa.string())),
+    "place": pa.array([{"x": 1.5, "y": "z"}, None, {"x": None, "y": ""}]),
+    "read_at": pa.array([datetime(2026, 1, 2, tzinfo=UTC), None, None], pa.timestamp("ms", "UTC")),
+    "kind": pa.array(["prose", "verse", "prose"]).dictionary_encode(),
+}
+
+
+def test_the_columns_of_the_manifest_come_along_with_their_types(desk: Desk) -> None:
+    manifest = BOOK
+    for name, values in CARRIED.items():
+        manifest = manifest.append_column(name, values)
+    desk.fold(desk.scan(manifest), DONE, FAILED).write()
+    for name, values in CARRIED.items():
+        column = desk.results().column(name)
+        assert column.to_pylist() == values.to_pylist()
+        assert column.type == values.type
+    assert desk.failed().schema.field("tags").type == pa.list_(pa.string())
+
+
+def test_a_column_that_would_hide_one_of_ours_is_renamed(desk: Desk) -> None:
+    manifest = BOOK.append_column("status", pa.array(["old"] * 3)).append_column(
+        "bytes", pa.array([1, 2, 3])
+    )
+    desk.fold(desk.scan(manifest), DONE).write()
+    results = desk.results()
+    assert results.column("manifest_status").to_pylist() == ["old"] * 3
+    assert results.column("manifest_bytes").to_pylist() == [1, 2, 3]
+    assert results.column("status").to_pylist() == ["pending", "done", "pending"]
+
+
+def test_no_two_columns_of_the_results_have_one_name(desk: Desk) -> None:
+    manifest = BOOK.append_column("status", pa.array(["old"] * 3)).append_column(
+        "manifest_status", pa.array(["older"] * 3)
+    )
+    desk.fold(desk.scan(manifest), DONE).write()
+    names = desk.results().column_names
+    assert len(names) == len(set(names))
+    assert desk.results().column("manifest_status").to_pylist() == ["older"] * 3
+    assert desk.results().column("manifest_manifest_status").to_pylist() == ["old"] * 3
+
+
+def test_results_are_a_manifest_again(desk: Desk) -> None:
+    desk.fold(desk.scan(BOOK), DONE).write()
+    again = scan(desk.root / "results.parquet")
+    assert [(batch.ids, batch.texts) for batch in again.batches()] == [
+        (BOOK["id"].to_pylist(), BOOK["text"].to_pylist())
+    ]
+
+
+# The rows that failed
+
+
+ONE_FAILED = [
+    ({}, table(id=["ch1", "ch2"], text=["One", None])),
+    ({}, table(id=["ch1", "ch2"], text=["One", "Two"], voice=["a", "b"], language=[None, "en"])),
+    ({}, table(id=["ch1", "ch2"], text=["One", "Two"], speed=[1.0, 1.5], model=["m", None])),
+    ({}, table(id=["ch1", "ch2"], text=["One", "Two"], error_code=["", "old"], audio_s=[1, 2])),
+    ({"id": "utt", "text": "line"}, table(utt=["ch1", "ch2"], line=["One", "Two"], id=[7, 8])),
+    ({"id": "word", "text": "word"}, table(word=["ch1", "ch2"])),
+    ({"voice": "who", "model": "who"}, table(id=["ch1", "ch2"], text=["1", "2"], who=["x", "y"])),
+]
+
+
+@pytest.mark.parametrize(("wanted", "manifest"), ONE_FAILED)
+def test_the_failed_rows_are_a_manifest_that_says_the_same(
+    desk: Desk, wanted: dict[str, str], manifest: pa.Table
+) -> None:
+    desk.wanted = wanted
+    first = desk.scan(manifest)
+    desk.fold(first, DONE, FAILED).write()
+    [before], [after] = first.batches(), desk.failed().batches()
+    for values in ("ids", "texts", "voices", "models", "languages", "speeds"):
+        assert getattr(after, values) == getattr(before, values)[1:]
+    why = pq.read_table(desk.root / "failed.parquet", columns=["error_code", "error_message"])
+    assert why.to_pylist() == [
+        {"error_code": "stalled", "error_message": "no first audio within 20 s"}
+    ]
+
+
+def test_rows_without_an_id_keep_their_number_when_they_failed(desk: Desk) -> None:
+    manifest = desk.scan(table(text=["One", "Two", "Three"]))
+    desk.fold(manifest, failed("2")).write()
+    [batch] = desk.failed().batches()
+    assert (batch.ids, batch.texts) == (["2"], ["Two"])
+
+
+def test_where_nothing_failed_there_is_no_list_of_failures(desk: Desk) -> None:
+    manifest = desk.scan(BOOK)
+    desk.fold(manifest, FAILED).write()
+    assert (desk.root / "failed.parquet").exists()
+    desk.fold(manifest, DONE).write()
+    assert not (desk.root / "failed.parquet").exists()
+
+
+def test_only_what_failed_in_a_large_manifest_is_listed(desk: Desk) -> None:
+    ids = [f"u{n}" for n in range(20_000)]
+    manifest = desk.scan(table(id=ids, text=ids, n=range(20_000)))
+    told = [failed(f"u{n}") for n in (0, 9_999, 19_999)]
+    tally = desk.fold(manifest, *told).write()
+    assert (tally.rows, dict(tally.status)) == (20_000, {"failed": 3, "pending": 19_997})
+    [batch] = desk.failed().batches()
+    assert batch.ids == ["u0", "u9999", "u19999"]
+    assert batch.carried.column("n").to_pylist() == [0, 9_999, 19_999]
+
+
+# What they amount to, and for how long it is true
+
+
+def test_a_tally_counts_every_row(desk: Desk) -> None:
+    tally = desk.fold(desk.scan(BOOK), DONE, FAILED).write()
+    assert tally.rows == 3
+    assert dict(tally.status) == {"done": 1, "failed": 1, "pending": 1}
+    assert tally.audio_s == 2.0
+    assert tally.cost_usd == pytest.approx(0.500064)
+
+
+def test_results_are_current_as_long_as_nothing_changes(desk: Desk) -> None:
+    fold = desk.fold(desk.scan(BOOK), DONE, FAILED)
+    assert not fold.is_current()
+    assert fold.tally() is None
+    written = fold.write()
+    assert fold.is_current()
+    assert fold.tally() == written
+
+
+def test_a_longer_ledger_makes_them_old(desk: Desk) -> None:
+    fold = desk.fold(desk.scan(BOOK), DONE)
+    fold.write()
+    fold.ledger.append([Header(ledger=1, manifest="elsewhere")])
+    assert not fold.is_current()
+
+
+def test_another_manifest_makes_them_old(desk: Desk) -> None:
+    fold = desk.fold(desk.scan(BOOK), DONE)
+    fold.write()
+    os.utime(fold.manifest.path, ns=(1, 1))
+    assert not replace(fold, manifest=scan(fold.manifest.path)).is_current()
+    moved = fold.manifest.path.with_name("moved.parquet")
+    fold.manifest.path.rename(moved)
+    assert not replace(fold, manifest=scan(moved)).is_current()
+
+
+def test_another_version_makes_them_old(desk: Desk) -> None:
+    fold = desk.fold(desk.scan(BOOK), DONE)
+    fold.write()
+    assert not replace(fold, version="0.2.0").is_current()
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1", b"not a table", None])
+def test_results_that_cannot_be_read_are_written_anew(desk: Desk, content: bytes | None) -> None:
+    fold = desk.fold(desk.scan(BOOK), DONE)
+    fold.write()
+    if content is None:
+        pq.write_table(BOOK, desk.root / "results.parquet")
+    else:
+        (desk.root / "results.parquet").write_bytes(content)
+    assert not fold.is_current()
+    fold.write()
+    assert fold.is_current()
+
+
+# Whole files only
+
+
+def test_a_reader_keeps_the_old_results_while_new_ones_come(desk: Desk) -> None:
+    manifest = desk.scan(BOOK)
+    desk.fold(manifest, FAILED).write()
+    with (desk.root / "results.parquet").open("rb") as reader:
+        desk.fold(manifest, DONE).write()
+        assert pq.read_table(reader).column("status").to_pylist()[0] == "failed"
+    assert desk.results().column("status").to_pylist() == ["pending", "done", "pending"]
+
+
+@pytest.mark.parametrize("step", ["sync", "rename"])
+def test_a_full_disk_leaves_the_old_results(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    fold = desk.fold(desk.scan(BOOK), DONE)
+    fold.write()
+    before = (desk.root / "results.parquet").read_bytes()
+    monkeypatch.setattr(disk, step, full)
+    with pytest.raises(OutputBroken, match=r"(?i)no space left on device"):
+        fold.write()
+    assert (desk.root / "results.parquet").read_bytes() == before
+
+
+def test_a_manifest_that_changed_under_way_is_never_mixed_in(desk: Desk) -> None:
+    fold = desk.fold(desk.scan(BOOK), DONE)
+    fold.write()
+    before = (desk.root / "results.parquet").read_bytes()
+    pq.write_table(BOOK.slice(1), fold.manifest.path)
+    with pytest.raises(ManifestChanged):
+        fold.write()
+    assert (desk.root / "results.parquet").read_bytes() == before
+
+
+def test_nothing_stays_behind_out_of_sight(desk: Desk) -> None:
+    manifest = desk.scan(BOOK)
+    for told in (failed("ch2"), DONE):
+        desk.fold(manifest, told).write()
+        assert list((desk.root / "scratch").iterdir()) == []

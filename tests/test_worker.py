@@ -1,0 +1,510 @@
+"""One worker, and a provider that does what it is told, in virtual time."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import cast
+
+import msgspec
+import pytest
+import trio
+from trio.testing import MockClock
+
+from batchtts.errors import (
+    BadAudio,
+    NotConnected,
+    ProviderDown,
+    RateLimited,
+    ScriptRejected,
+    SessionLost,
+    Stalled,
+    Unauthorized,
+    VoiceUnavailable,
+)
+from batchtts.model import Result, Take, Utterance, Voice
+from batchtts.run.pace import Breaker, InFlight
+from batchtts.run.retry import RetryPolicy
+from batchtts.run.worker import REMEMBERED, Crew, Worker
+from batchtts.wire import registry
+from batchtts.wire.kokoro import KOKORO
+from batchtts.wire.line import Line
+from batchtts.wire.session import Listener, Timeline
+from batchtts.wire.together import Together
+
+HEART, SKY = Voice("af_heart", KOKORO, "en-us"), Voice("af_sky", KOKORO, "en-us")
+SCRIPT = "Call me Ishmael."
+SPEECH = b"\x00\x20\x00\xe0" * 12_000  # one second at a quarter of full scale
+TOGETHER = replace(registry.get("together"), segment_chars=20)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How a provider answers a script.
+
+    Attributes:
+        begins_s, takes_s: From the commit to the first audio and to the last.
+        lingers_s: From the last audio until the session is free again.
+        late: Contexts of earlier scripts that go on after all.
+    """
+
+    pcm: bytes = SPEECH
+    begins_s: float = 0.25
+    takes_s: float = 0.5
+    lingers_s: float = 0.0
+    late: tuple[str, ...] = ()
+    closes: bool = False
+
+
+@dataclass(frozen=True)
+class Closed:
+    """How a provider answers when it does not even open a session."""
+
+    error: Exception
+
+
+Said = Answer | Closed | Exception
+
+
+@dataclass
+class Provider:
+    """A line and all its sessions; takes the next answer for each script."""
+
+    answers: deque[Said]
+    calls: list[Together] = field(default_factory=list)
+    talks: list[Talk] = field(default_factory=list)
+    scripts: list[tuple[float, str]] = field(default_factory=list)
+    contexts: list[str] = field(default_factory=list)
+    closed: int = 0
+    connect_s: float = 0.1
+
+    async def call(self, connections: trio.Nursery, dialect: Together) -> Talk:
+        await trio.sleep(self.connect_s)
+        if self.answers and isinstance(self.answers[0], Closed):
+            raise cast("Closed", self.answers.popleft()).error
+        self.calls.append(dialect)
+        self.talks.append(Talk(self))
+        return self.talks[-1]
+
+
+@dataclass
+class Talk:
+    """One session."""
+
+    provider: Provider
+    reusable: bool = True
+
+    async def speak(self, script: str, context: str, listener: Listener) -> Timeline:
+        assert self.reusable
+        self.provider.scripts.append((trio.current_time(), script))
+        self.provider.contexts.append(context)
+        answer = self.provider.answers.popleft() if self.provider.answers else Answer()
+        timeline = Timeline(committed_at=trio.current_time())
+        if isinstance(answer, Exception):
+            self.reusable = False
+            raise answer
+        assert isinstance(answer, Answer)
+        for earlier in answer.late:
+            listener.late(earlier)
+        await trio.sleep(answer.begins_s)
+        timeline.first_audio_at = trio.current_time()
+        listener.hear(answer.pcm[:101], None)
+        await trio.sleep(answer.takes_s - answer.begins_s)
+        timeline.last_audio_at = trio.current_time()
+        listener.hear(answer.pcm[101:], None)
+        listener.said()
+        await trio.sleep(answer.lingers_s)
+        listener.said()
+        self.reusable = not answer.closes
+        return timeline
+
+    def close(self) -> None:
+        self.provider.closed += 1
+
+
+@dataclass
+class Studio:
+    """A crew with its provider."""
+
+    provider: Provider
+    crew: Crew
+
+    def worker(self, number: int = 0) -> Worker:
+        return Worker(self.crew, number)
+
+
+@asynccontextmanager
+async def studio(
+    *answers: Said, in_flight: int = 8, attempts: int = 4, failures: int = 100
+) -> AsyncIterator[Studio]:
+    provider = Provider(deque(answers))
+    async with trio.open_nursery() as connections:
+        crew = Crew(
+            name="run",
+            provider=TOGETHER,
+            line=cast("Line", provider),
+            policy=RetryPolicy(attempts=attempts),
+            in_flight=InFlight(in_flight),
+            breaker=Breaker(failures=failures, patience_s=60.0),
+            connections=connections,
+        )
+        yield Studio(provider, crew)
+
+
+def row(
+    number: int = 0, script: str = SCRIPT, voice: Voice = HEART, speed: float = 1.0
+) -> Utterance:
+    return Utterance(
+        row=number,
+        id=f"ch{number}",
+        script=script,
+        voice=voice,
+        speed=speed,
+        fingerprint="0f" * 16,
+    )
+
+
+def spoken(take: Take) -> bool:
+    return (take.result.status, take.pcm) == ("done", SPEECH)
+
+
+# What a take says
+
+
+async def test_a_take_says_how_it_went(autojump_clock: MockClock) -> None:
+    async with studio() as it:
+        take = await it.worker().take(row())
+    assert take.result.started_at is not None
+    assert take.result.finished_at is not None
+    assert take.pcm == SPEECH
+    assert (take.utterance, take.sample_rate_hz) == (row(), 24_000)
+    assert it.crew.corrections == []
+    assert msgspec.structs.replace(take.result, started_at=None, finished_at=None) == Result(
+        id="ch0",
+        status="done",
+        fingerprint="0f" * 16,
+        text_chars=16,
+        provider="together",
+        model=KOKORO,
+        voice="af_heart",
+        language="en-us",
+        peak_dbfs=-12.041,
+        segments=1,
+        attempts=1,
+        queue_s=0.0,
+        connect_s=0.1,
+        ttfa_s=0.25,
+        synth_s=0.5,
+        wall_s=0.6,
+        cost_usd=16 * 4e-6,
+        context="run-0-0-0",
+    )
+
+
+async def test_a_failure_is_a_take_too(autojump_clock: MockClock) -> None:
+    async with studio(ScriptRejected("no such letters")) as it:
+        take = await it.worker().take(row())
+    assert (take.pcm, take.result.status, take.result.attempts) == (b"", "failed", 1)
+    assert take.result.error_code == "script_rejected"
+    assert take.result.error_message == "no such letters"
+    assert take.result.peak_dbfs is None
+    assert take.result.ttfa_s is None
+
+
+async def test_a_long_script_is_spoken_in_segments(autojump_clock: MockClock) -> None:
+    script = "Call me Ishmael. Some years ago, never mind."
+    answers = [Answer(SPEECH[:n]) for n in (40_000, 42_000, 44_000)]
+    async with studio(*answers) as it:
+        take = await it.worker().take(row(script=script))
+    assert take.pcm == SPEECH[:40_000] + SPEECH[:42_000] + SPEECH[:44_000]
+    assert "".join(said for _, said in it.provider.scripts) == script
+    assert it.provider.contexts == ["run-0-0-0", "run-0-1-1", "run-0-2-2"]
+    assert (take.result.segments, take.result.attempts) == (3, 3)
+    assert (take.result.ttfa_s, take.result.synth_s) == (0.25, 1.5)
+    assert take.result.cost_usd == pytest.approx(len(script) * 4e-6)
+
+
+async def test_a_model_without_a_price_has_no_cost(autojump_clock: MockClock) -> None:
+    async with studio() as it:
+        take = await it.worker().take(row(voice=Voice("narrator", "minimax/speech", "en")))
+    assert take.result.cost_usd is None
+
+
+# Attempts
+
+
+async def test_a_lost_attempt_is_followed_by_another_on_a_new_session(
+    autojump_clock: MockClock,
+) -> None:
+    async with studio(Stalled("no first audio"), SessionLost("closed (1000)")) as it:
+        take = await it.worker().take(row())
+    assert spoken(take)
+    assert take.result.attempts == 3
+    assert take.result.cost_usd == pytest.approx(3 * 16 * 4e-6)
+    assert (len(it.provider.calls), it.provider.closed) == (3, 2)
+    assert it.provider.contexts == ["run-0-0-0", "run-0-0-1", "run-0-0-2"]
+
+
+async def test_after_so_many_attempts_the_row_is_failed(autojump_clock: MockClock) -> None:
+    async with studio(*[Stalled(f"{n}") for n in range(9)], attempts=3) as it:
+        take = await it.worker().take(row())
+    assert (take.result.attempts, len(it.provider.scripts)) == (3, 3)
+    assert (take.result.error_code, take.result.error_message) == ("stalled", "2")
+
+
+async def test_every_segment_has_its_own_attempts(autojump_clock: MockClock) -> None:
+    lost = Stalled("no first audio")
+    async with studio(lost, Answer(), lost, Answer(), attempts=2) as it:
+        take = await it.worker().take(row(script="Call me Ishmael. Some years ago."))
+    assert (take.result.status, take.result.segments, take.result.attempts) == ("done", 2, 4)
+    said = [script for _, script in it.provider.scripts]
+    assert said == ["Call me Ishmael. "] * 2 + ["Some years ago."] * 2
+
+
+async def test_what_costs_nothing_uses_up_no_attempt(autojump_clock: MockClock) -> None:
+    free: list[Said] = [RateLimited("429"), Closed(NotConnected("connection refused"))]
+    async with studio(Answer(), *free * 10, attempts=1) as it:
+        for number in range(2):
+            assert spoken(await it.worker().take(row(number)))
+    assert len(it.provider.scripts) == 1 + 10 + 1
+
+
+async def test_what_was_refused_is_not_paid_for(autojump_clock: MockClock) -> None:
+    async with studio(RateLimited("429"), RateLimited("429")) as it:
+        take = await it.worker().take(row())
+    assert take.result.cost_usd == pytest.approx(16 * 4e-6)
+
+
+@pytest.mark.parametrize(
+    ("pcm", "code"),
+    [
+        (bytes(48_000), "bad_audio"),
+        (b"", "bad_audio"),
+        (SPEECH[:4800], "truncated"),
+        (SPEECH[:-1], "bad_audio"),
+        (b"ID3\x04" + SPEECH, "bad_audio"),
+    ],
+)
+async def test_audio_that_cannot_be_right_is_a_lost_attempt(
+    autojump_clock: MockClock, pcm: bytes, code: str
+) -> None:
+    async with studio(Answer(pcm), Answer(pcm), attempts=2) as it:
+        take = await it.worker().take(row())
+        again = await it.worker().take(row())
+    assert (take.result.error_code, take.pcm, take.result.attempts) == (code, b"", 2)
+    assert spoken(again)
+    assert it.provider.closed == 2
+
+
+async def test_the_times_of_a_take_are_those_of_the_audio_that_is_kept(
+    autojump_clock: MockClock,
+) -> None:
+    silence = Answer(bytes(48_000), begins_s=7.0, takes_s=9.0)
+    async with studio(silence, Answer()) as it:
+        take = await it.worker().take(row())
+    assert (take.result.ttfa_s, take.result.synth_s) == (0.25, 0.5)
+
+
+async def test_a_voice_that_is_not_there_is_no_matter_of_attempts(
+    autojump_clock: MockClock,
+) -> None:
+    async with studio(Closed(VoiceUnavailable("no voice af_heart"))) as it:
+        take = await it.worker().take(row())
+    assert (take.result.error_code, take.result.attempts) == ("voice_unavailable", 0)
+    assert take.result.context is None
+    assert take.result.cost_usd == 0.0
+
+
+async def test_a_row_that_is_dropped_gives_its_slot_back(autojump_clock: MockClock) -> None:
+    async with studio(Answer(begins_s=100.0, takes_s=100.0)) as it:
+        with trio.move_on_after(5) as scope:
+            await it.worker().take(row())
+        assert scope.cancelled_caught
+        assert it.crew.slots.borrowed_tokens == 0
+
+
+# Sessions
+
+
+async def test_a_session_is_kept_from_row_to_row(autojump_clock: MockClock) -> None:
+    async with studio() as it:
+        worker = it.worker()
+        takes = [await worker.take(row(n)) for n in range(3)]
+    assert all(map(spoken, takes))
+    assert [take.result.connect_s for take in takes] == [0.1, 0.0, 0.0]
+    assert (len(it.provider.calls), it.provider.closed) == (1, 0)
+
+
+@pytest.mark.parametrize("other", [row(1, voice=SKY), row(1, speed=1.5)])
+async def test_another_voice_or_speed_takes_another_session(
+    autojump_clock: MockClock, other: Utterance
+) -> None:
+    async with studio() as it:
+        worker = it.worker()
+        for each in (row(0), other, row(2)):
+            assert spoken(await worker.take(each))
+    assert [(call.voice, call.speed) for call in it.provider.calls] == [
+        (HEART, 1.0),
+        (other.voice, other.speed),
+        (HEART, 1.0),
+    ]
+    assert it.provider.closed == 2
+
+
+async def test_a_session_that_has_had_enough_is_replaced(autojump_clock: MockClock) -> None:
+    async with studio(Answer(closes=True)) as it:
+        worker = it.worker()
+        for number in range(2):
+            assert spoken(await worker.take(row(number)))
+    assert (len(it.provider.calls), it.provider.closed) == (2, 1)
+
+
+async def test_a_session_that_closes_in_the_queue_is_replaced(autojump_clock: MockClock) -> None:
+    async with studio(in_flight=1) as it, trio.open_nursery() as nursery:
+        await it.crew.slots.acquire_on_behalf_of("somebody else")
+        nursery.start_soon(it.worker().take, row())
+        await trio.sleep(3)
+        it.provider.talks[0].reusable = False
+        it.crew.slots.release_on_behalf_of("somebody else")
+    assert (len(it.provider.calls), it.provider.closed) == (2, 1)
+    assert [when for when, _ in it.provider.scripts] == pytest.approx([3.1])
+
+
+async def test_who_hangs_up_lets_the_session_go(autojump_clock: MockClock) -> None:
+    async with studio() as it:
+        worker = it.worker()
+        worker.hang_up()
+        assert it.provider.closed == 0
+        await worker.take(row())
+        worker.hang_up()
+        worker.hang_up()
+    assert it.provider.closed == 1
+
+
+# Slots
+
+
+async def test_a_slot_is_free_as_soon_as_the_provider_has_said_all(
+    autojump_clock: MockClock,
+) -> None:
+    answer = Answer(takes_s=2.0, lingers_s=10.0)
+    async with studio(answer, in_flight=1) as it, trio.open_nursery() as nursery:
+        nursery.start_soon(it.worker(0).take, row(0))
+        await trio.sleep(1)
+        take = await it.worker(1).take(row(1))
+        assert trio.current_time() == pytest.approx(2.6)
+    assert [when for when, _ in it.provider.scripts] == pytest.approx([0.1, 2.1])
+    assert take.result.queue_s == pytest.approx(1.0)
+
+
+async def test_a_refusal_takes_slots_away_and_successes_give_them_back(
+    autojump_clock: MockClock,
+) -> None:
+    async with studio(RateLimited("429"), in_flight=10) as it:
+        worker = it.worker()
+        await worker.take(row(0))
+        assert it.crew.slots.total_tokens == 7
+        for number in range(1, 7):
+            await worker.take(row(number))
+        assert it.crew.slots.total_tokens == 8
+
+
+# What ends a run
+
+
+@pytest.mark.parametrize("where", [Closed(Unauthorized("401")), Unauthorized("401")])
+async def test_a_refused_key_ends_the_run(
+    autojump_clock: MockClock, where: Closed | Exception
+) -> None:
+    async with studio(where) as it:
+        with pytest.raises(Unauthorized):
+            await it.worker().take(row())
+        assert it.crew.slots.borrowed_tokens == 0
+
+
+async def test_a_provider_that_is_down_ends_the_run(autojump_clock: MockClock) -> None:
+    async with studio(failures=5) as it:
+        worker = it.worker()
+        assert spoken(await worker.take(row()))
+        it.provider.answers.extend([RateLimited("429", retry_after_s=10.0)] * 99)
+        with pytest.raises(ProviderDown, match="429") as raised:
+            await worker.take(row(1))
+        assert raised.value.hint == "what is done stays done; run the same command again"
+        assert trio.current_time() == pytest.approx(60.6, abs=11)
+
+
+async def test_a_provider_that_never_answered_ends_the_run_soon(autojump_clock: MockClock) -> None:
+    nobody = [Closed(NotConnected("connection refused")) for _ in range(999)]
+    async with studio(*nobody, failures=400) as it:
+        with pytest.raises(ProviderDown, match="connection refused"):
+            await it.worker().take(row())
+        assert 10 <= trio.current_time() < 15
+
+
+async def test_one_success_anywhere_and_the_provider_is_not_down(
+    autojump_clock: MockClock,
+) -> None:
+    lost = BadAudio("x", retry_after_s=30.0)
+    answers: list[Said] = [lost, lost, Answer()]
+    async with studio(*answers * 5, failures=3, attempts=3) as it:
+        worker = it.worker()
+        for number in range(5):
+            assert spoken(await worker.take(row(number)))
+
+
+# Audio that comes after its end
+
+
+async def test_a_row_that_goes_on_after_its_end_is_taken_back(autojump_clock: MockClock) -> None:
+    async with studio(Answer(), Answer(late=("run-7-0-0", "run-7-0-0"))) as it:
+        worker = it.worker()
+        before = await worker.take(row(7))
+        take = await worker.take(row(8))
+    assert spoken(before)
+    assert spoken(take)
+    [correction] = it.crew.corrections
+    result = correction.result
+    assert (correction.row, result.id, result.status) == (7, "ch7", "failed")
+    assert result.error_code == "truncated"
+    assert result.error_message == "audio came after the provider had said that it was done"
+    assert (result.path, result.sha256, result.frames) == (None, None, None)
+
+
+async def test_what_was_paid_for_a_row_stays_paid_when_it_is_taken_back(
+    autojump_clock: MockClock,
+) -> None:
+    async with studio(Stalled(""), Answer(), Answer(late=("run-7-0-1",))) as it:
+        worker = it.worker()
+        before = await worker.take(row(7))
+        await worker.take(row(8))
+    [correction] = it.crew.corrections
+    assert correction.result.attempts == before.result.attempts == 2
+    assert correction.result.cost_usd == before.result.cost_usd
+
+
+async def test_a_context_that_nobody_knows_takes_nothing_back(autojump_clock: MockClock) -> None:
+    async with studio(Answer(late=("other-1-0-0",))) as it:
+        await it.worker().take(row())
+    assert it.crew.corrections == []
+
+
+async def test_only_so_many_scripts_are_remembered(autojump_clock: MockClock) -> None:
+    late = ("run-0-0-0", f"run-{REMEMBERED}-0-0")
+    async with studio(*[Answer()] * (REMEMBERED + 1), Answer(late=late)) as it:
+        worker = it.worker()
+        for number in range(REMEMBERED + 1):
+            await worker.take(row(number))
+        await worker.take(row(REMEMBERED + 1))
+    assert [correction.row for correction in it.crew.corrections] == [REMEMBERED]
+
+
+async def test_a_row_whose_own_segment_goes_on_after_its_end_is_failed(
+    autojump_clock: MockClock,
+) -> None:
+    async with studio(Answer(), Answer(late=("run-0-0-0",))) as it:
+        take = await it.worker().take(row(script="Call me Ishmael. Some years ago."))
+    assert (take.result.status, take.result.error_code, take.pcm) == ("failed", "truncated", b"")
+    assert it.crew.corrections == []
+    assert take.result.cost_usd == pytest.approx(32 * 4e-6)
