@@ -34,7 +34,7 @@ PURE = (
     "audio.decode audio.pcm errors job.casting job.plan model record.names review.checks run.pace"
     " text wire"
 ).split()
-IMPURE = ("wire.line", "wire.registry", "wire.session")
+IMPURE = ("wire.line", "wire.registry", "wire.session", "wire.tap")
 OUTSIDE = (
     "asyncio concurrent datetime glob http importlib io logging multiprocessing os pathlib pyarrow"
     " random secrets select shutil signal socket soundfile soxr ssl subprocess sys tempfile"
@@ -42,7 +42,7 @@ OUTSIDE = (
 ).split()
 
 #: Imported in the bodies of commands only, so that they may import what they need.
-ON_DEMAND = ("cli.tables", "cli.talk")
+ON_DEMAND = ("cli.bar", "cli.tables", "cli.talk")
 
 ROOT = Path(batchtts.__file__).parent
 MODULES = {

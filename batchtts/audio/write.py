@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import soundfile
 import soxr
@@ -17,26 +19,20 @@ def resample(pcm: bytes, from_hz: int, to_hz: int) -> bytes:
     return bytes(soxr.resample(samples, from_hz, to_hz, quality="VHQ").astype("<i2").tobytes())
 
 
-def write(descriptor: int, pcm: bytes, format: AudioFormat) -> None:
-    """Write a whole audio file to an open, empty file that stays open.
+def encode(pcm: bytes, format: AudioFormat) -> memoryview:
+    """Return a whole audio file of mono s16le samples at the rate of *format*.
 
-    Args:
-        descriptor: Opened for reading and writing.
-        pcm: mono s16le at the rate of *format*.
-
-    Raises:
-        OSError: the file system does not take it.
+    In memory, because soundfile makes a file durable whenever it closes one, and
+    so does whoever publishes it: one of the two is enough.
     """
-    try:
-        with soundfile.SoundFile(
-            descriptor,
-            "w",
-            samplerate=format.sample_rate_hz,
-            channels=1,
-            subtype="PCM_16",
-            format=format.container.upper(),
-            closefd=False,
-        ) as file:
-            file.buffer_write(pcm, dtype="int16")
-    except soundfile.LibsndfileError as error:
-        raise OSError(f"cannot write audio: {error}") from error
+    whole = io.BytesIO()
+    with soundfile.SoundFile(
+        whole,
+        "w",
+        samplerate=format.sample_rate_hz,
+        channels=1,
+        subtype="PCM_16",
+        format=format.container.upper(),
+    ) as file:
+        file.buffer_write(pcm, dtype="int16")
+    return whole.getbuffer()

@@ -4,38 +4,39 @@ from __future__ import annotations
 
 import logging
 import sys
-
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-)
+from collections.abc import Callable
 
 from batchtts.cli import one_line
-from batchtts.model import Result
 from batchtts.run.job import Summary
-from batchtts.run.progress import Figures, Lines, Silent, spell_s
-from batchtts.run.progress import Progress as RunProgress
+from batchtts.run.progress import Lines, Progress, Silent, spell_s
 
 
-def begin(*, quiet: bool, verbose: bool) -> RunProgress:
+def begin(*, quiet: bool, verbose: bool) -> Progress:
     """Set up what is said, and return what shall be told how the run goes."""
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
-    level = logging.WARNING if quiet else logging.INFO
-    handler = _Handler(console)
+    progress, echo = _choose(quiet)
+    handler = _Handler(echo)
     handler.setFormatter(logging.Formatter("%(asctime)s %(place)s %(message)s", "%H:%M:%S"))
     logger = logging.getLogger("batchtts")
     logger.handlers = [handler]
-    logger.setLevel(level)
+    logger.setLevel(logging.WARNING if quiet else logging.INFO)
     if not verbose:
         logging.getLogger("batchtts.run.worker").setLevel(logging.WARNING)
-    if quiet:
-        return Silent()
-    return Bar(console) if console.is_terminal else Lines()
+    return progress
+
+
+def _choose(quiet: bool) -> tuple[Progress, Callable[[str], None]]:
+    """A bar where somebody sees it; rich takes 0.1 s to import."""
+    if quiet or not sys.stderr.isatty():
+        return Silent() if quiet else Lines(), _echo
+    from batchtts.cli.bar import Bar
+
+    bar = Bar()
+    return bar, bar.echo
+
+
+def _echo(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
 
 
 def conclude(summary: Summary, *, quiet: bool) -> None:
@@ -60,47 +61,12 @@ def conclude(summary: Summary, *, quiet: bool) -> None:
 
 
 class _Handler(logging.Handler):
-    """Log lines above the bar, one line each whatever they hold."""
+    """Log lines, one line each whatever they hold."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, echo: Callable[[str], None]) -> None:
         super().__init__()
-        self._console = console
+        self._echo = echo
 
     def emit(self, record: logging.LogRecord) -> None:
         record.place = getattr(record, "place", record.name.rpartition(".")[2])
-        self._console.print(one_line(self.format(record)), markup=False, emoji=False)
-
-
-class Bar:
-    """One bar, with what a person wants to know beside it."""
-
-    def __init__(self, console: Console) -> None:
-        self._figures = Figures()
-        self._task = TaskID(0)
-        self._bar = Progress(
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("{task.description}"),
-            console=console,
-            transient=True,
-        )
-
-    def begin(self, rows: int, characters: int) -> None:
-        """So much is to be spoken."""
-        self._figures = Figures(rows, characters)
-        self._task = self._bar.add_task("connecting", total=rows)
-        self._bar.start()
-
-    def add(self, result: Result) -> None:
-        """A row is done or failed, and durable."""
-        figures = self._figures
-        figures.add(result)
-        left = f", {spell_s(figures.left_s)} left" if figures.left_s is not None else ""
-        failed = f"{figures.failed:,} failed, " if figures.failed else ""
-        told = f"{failed}{figures.audio_s:,.0f} s of audio{left}"
-        self._bar.update(self._task, completed=figures.done + figures.failed, description=told)
-
-    def end(self) -> None:
-        """The run is over, however it went."""
-        self._bar.stop()
+        self._echo(one_line(self.format(record)))

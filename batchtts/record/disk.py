@@ -14,6 +14,8 @@ from pathlib import Path
 
 from batchtts.errors import OutputBroken
 
+Buffer = bytes | memoryview
+
 FILE_MODE = 0o666  # less the user's umask
 DIRECTORY_MODE = 0o777
 
@@ -32,11 +34,11 @@ def telling(path: Path) -> Iterator[None]:
 
 
 def create(path: Path) -> int:
-    """Create or empty a file and return its descriptor, for reading and writing."""
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
+    """Create or empty a file and return its descriptor, for writing."""
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
 
 
-def write_all(descriptor: int, data: bytes) -> None:
+def write_all(descriptor: int, data: Buffer) -> None:
     """Write every byte; a write may be short."""
     view = memoryview(data)
     while view:
@@ -73,7 +75,7 @@ def make_directory(path: Path) -> None:
         sync_directory(directory.parent)
 
 
-def replace_file(path: Path, data: bytes, *, scratch: Path) -> None:
+def replace_file(path: Path, data: Buffer, *, scratch: Path) -> None:
     """Put a whole small file under its final name, durably, by way of *scratch*."""
     descriptor = create(scratch)
     try:

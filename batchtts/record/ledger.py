@@ -8,12 +8,11 @@ most one utterance spoken twice. The last line about an id is the one that count
 
 from __future__ import annotations
 
-import mmap
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Self, TypeVar
 
 import msgspec
 
@@ -33,7 +32,14 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     created_at: float = 0.0
 
 
-class Entry(msgspec.Struct, frozen=True):
+class Place(msgspec.Struct, frozen=True, gc=False):
+    """As much of a result as is needed to look for its file."""
+
+    path: str = ""
+    bytes: int = 0
+
+
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """As much of a line as is needed to know what is done."""
 
     id: str | None = None
@@ -44,10 +50,15 @@ class Entry(msgspec.Struct, frozen=True):
     manifest: str | None = None
 
 
+Line = TypeVar("Line")
+
+_USUAL_BYTES = 1024  # a line is seldom longer
+
 _TAKE_OUT = "take the line out; its row is then spoken again"
 
 _encode = msgspec.json.encode
 _decode_entry = msgspec.json.Decoder(Entry).decode
+_decode_place = msgspec.json.Decoder(Place).decode
 _decode_result = msgspec.json.Decoder(Result).decode
 
 
@@ -153,24 +164,35 @@ class Ledger:
         Raises:
             LedgerBroken: a line that tells of an utterance what cannot be.
         """
-        if self.size_bytes == 0:
-            for _ in offsets:
-                yield None
-            return
-        with mmap.mmap(self._descriptor, self.size_bytes, access=mmap.ACCESS_READ) as lines:
-            for offset in offsets:
-                if offset < 0:
-                    yield None
-                else:
-                    yield self._decode_result(lines[offset : lines.find(b"\n", offset)], offset)
+        for offset in offsets:
+            yield None if offset < 0 else self._decode_at(offset, _decode_result)
 
-    def _decode_result(self, line: bytes, offset: int) -> Result:
+    def places(self, offsets: Iterable[int]) -> Iterator[Place]:
+        """Yield where the audio of each result is, and how large.
+
+        Raises:
+            LedgerBroken: as results().
+        """
+        for offset in offsets:
+            yield self._decode_at(offset, _decode_place)
+
+    def _decode_at(self, offset: int, decode: Callable[[bytes], Line]) -> Line:
         try:
-            return _decode_result(line)
+            return decode(self._line_at(offset))
         except msgspec.MsgspecError as error:
             raise LedgerBroken(
                 f"{self._path}, byte {offset}: not a ledger line: {error}", hint=_TAKE_OUT
             ) from None
+
+    def _line_at(self, offset: int) -> bytes:
+        """Read one line; not by mapping the file, whose pages would count as ours."""
+        size = _USUAL_BYTES
+        while True:
+            data = os.pread(self._descriptor, size, offset)
+            end = data.find(b"\n")
+            if end >= 0 or len(data) < size:
+                return data[:end] if end >= 0 else data
+            size *= 4
 
 
 def _whole_bytes(descriptor: int, size: int) -> int:

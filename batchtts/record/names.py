@@ -51,9 +51,9 @@ def folder(id: str, rows: int) -> str:
     A folder is kept to some thousands of files: none up to 4,096 rows, 256
     folders up to a million, 65,536 beyond.
     """
-    spread = digest(id)
     if rows <= 4096:
         return ""
+    spread = digest(id)
     if rows <= 1_000_000:
         return f"{spread[:2]}/"
     return f"{spread[:2]}/{spread[2:4]}/"

@@ -14,12 +14,13 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from hashlib import file_digest
-from pathlib import Path, PurePosixPath
+from hashlib import sha256
+from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
-from batchtts.audio.write import resample, write
+from batchtts.audio.write import encode, resample
 from batchtts.errors import UsageError
 from batchtts.model import AudioFormat, Result, Take
 from batchtts.record import disk, lock, names
@@ -110,40 +111,46 @@ class Store:
             OutputBroken: the disk is full, read-only or failing; some of the
                 files may be there, none of them is half.
         """
-        with disk.telling(self.layout.root):
-            results = [self._place(take) for take in takes]
-            for directory in {(self.layout.root / r.path).parent for r in results if r.path}:
+        with disk.telling(self.layout.root), ExitStack() as opened:
+            drafts = [self._draft(take, opened) for take in takes if take.result.status == "done"]
+            for draft in drafts:
+                disk.sync(draft.descriptor)
+            for draft in drafts:
+                disk.rename(draft.scratch, draft.target)
+            for directory in {draft.target.parent for draft in drafts}:
                 disk.sync_directory(directory)
-            return results
+        told = iter(draft.result for draft in drafts)
+        return [next(told) if take.result.status == "done" else take.result for take in takes]
 
-    def _place(self, take: Take) -> Result:
-        if take.result.status != "done":
-            return take.result
+    def _draft(self, take: Take, opened: ExitStack) -> _Draft:
+        """Write a whole file under a name that is not yet; *opened* will close it."""
         relative = self.path_of(take.utterance.id)
-        target = self.layout.root / PurePosixPath(relative)
+        target = self.layout.root / relative
         if target.parent not in self._known:
             disk.make_directory(target.parent)
             self._known.add(target.parent)
         self._count += 1
         scratch = self.layout.scratch / f"{self._count}.part"
         pcm = resample(take.pcm, take.sample_rate_hz, self.format.sample_rate_hz)
-        size_bytes, sha256 = self._write(scratch, pcm)
-        disk.rename(scratch, target)
-        return msgspec.structs.replace(
+        whole = encode(pcm, self.format)
+        result = msgspec.structs.replace(
             take.result,
             path=relative,
             sample_rate_hz=self.format.sample_rate_hz,
             frames=len(pcm) // 2,
-            bytes=size_bytes,
-            sha256=sha256,
+            bytes=len(whole),
+            sha256=sha256(whole).hexdigest(),
         )
-
-    def _write(self, scratch: Path, pcm: bytes) -> tuple[int, str]:
-        """Write a whole file durably; its size and hash are read back from it."""
         descriptor = disk.create(scratch)
-        with os.fdopen(descriptor, "rb", buffering=0) as file:
-            write(descriptor, pcm, self.format)
-            disk.sync(descriptor)
-            file.seek(0)
-            sha256 = file_digest(file, "sha256").hexdigest()
-            return os.fstat(descriptor).st_size, sha256
+        opened.callback(os.close, descriptor)
+        disk.write_all(descriptor, whole)
+        return _Draft(descriptor, scratch, target, result)
+
+
+class _Draft(NamedTuple):
+    """A file that is written and neither durable nor in its place."""
+
+    descriptor: int
+    scratch: Path
+    target: Path
+    result: Result

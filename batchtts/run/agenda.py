@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
@@ -26,9 +27,9 @@ from batchtts.job.plan import (
     short,
 )
 from batchtts.job.settings import Job, Speaker
-from batchtts.model import Refusal, Result, Status, Utterance, Voice
+from batchtts.model import Refusal, Status, Utterance, Voice
 from batchtts.record import names
-from batchtts.record.ledger import Ledger
+from batchtts.record.ledger import Ledger, Place
 from batchtts.text.clean import why_unspeakable
 
 Bools = np.ndarray[tuple[int], np.dtype[np.bool_]]
@@ -154,8 +155,8 @@ def drop_lost(agenda: Agenda, ledger: Ledger, root: Path) -> None:
     offsets = agenda.plan.offsets[rows].tolist()
     lost = [
         (row, offset)
-        for row, offset, result in zip(rows.tolist(), offsets, ledger.results(offsets), strict=True)
-        if result is not None and not _is_there(result, root)
+        for row, offset, place in zip(rows.tolist(), offsets, ledger.places(offsets), strict=True)
+        if not _is_there(place, f"{root}")
     ]
     if not lost:
         return
@@ -167,9 +168,9 @@ def drop_lost(agenda: Agenda, ledger: Ledger, root: Path) -> None:
     agenda.contested = _contested(agenda.manifest, recall(ledger))
 
 
-def _is_there(result: Result, root: Path) -> bool:
+def _is_there(place: Place, root: str) -> bool:
     try:
-        return (root / (result.path or "")).stat().st_size == result.bytes
+        return os.stat(f"{root}/{place.path}").st_size == place.bytes  # noqa: PTH116  # 3 x faster
     except OSError:
         return False
 
@@ -223,7 +224,8 @@ def recall(ledger: Ledger | None) -> Memory:
                 continue
             id_hash = hash(entry.id)
             if entry.path is not None:
-                stems.append(hash(PurePosixPath(entry.path).stem.casefold()))
+                file = entry.path.rpartition("/")[2]
+                stems.append(hash(file.rpartition(".")[0].casefold()))
                 owners.append(id_hash)
             yield id_hash, offset, entry.status, entry.fingerprint
 

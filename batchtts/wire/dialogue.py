@@ -33,13 +33,11 @@ class Fault(Enum):
     QUOTA = auto()  # nothing left to spend
 
 
-@dataclass(frozen=True, slots=True)
-class Ready:
+class Ready(msgspec.Struct, frozen=True):
     """The provider accepts text."""
 
 
-@dataclass(frozen=True, slots=True)
-class Audio:
+class Audio(msgspec.Struct, frozen=True):
     """Some encoded audio, not necessarily a whole number of samples."""
 
     payload: bytes
@@ -47,21 +45,18 @@ class Audio:
     item: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(msgspec.Struct, frozen=True):
     """The provider's end marker; some providers send several per commit."""
 
     context: str | None = None
     item: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(msgspec.Struct, frozen=True):
     """The whole script has been heard."""
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(msgspec.Struct, frozen=True):
     """The provider says that it cannot, or we see that it did not."""
 
     reason: str
@@ -69,15 +64,13 @@ class Failed:
     context: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Stalled:
+class Stalled(msgspec.Struct, frozen=True):
     """Our patience ran out."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Closed:
+class Closed(msgspec.Struct, frozen=True):
     """The connection is gone; says when in the conversation that was."""
 
     code: int | None
@@ -85,8 +78,7 @@ class Closed:
     awaited: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Late:
+class Late(msgspec.Struct, frozen=True):
     """Audio of a script that was taken for finished: it was cut short."""
 
     context: str
@@ -294,4 +286,5 @@ class Dialogue:
 
 def _shorten(message: str | bytes) -> str:
     """The start of a message, for people."""
-    return repr(message[:80])
+    start = message[:80]
+    return repr(start.decode(errors="replace") if isinstance(start, bytes) else start)

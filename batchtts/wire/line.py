@@ -10,7 +10,6 @@ import logging
 import os
 import re
 import ssl
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, urlsplit
 
@@ -28,13 +27,12 @@ from batchtts import errors
 from batchtts.wire.dialogue import Dialogue, Patience
 from batchtts.wire.provider import Provider, Vocabulary
 from batchtts.wire.session import CLOSE_S, Session
+from batchtts.wire.tap import LARGEST_BYTES, Tap
 
 CONNECT_S = 10.0  # for TCP and TLS, and again for upgrade and greeting
 
-# The defaults, 4 KiB and 1 MiB, cost twice the processor time and close the
-# connection on a delta of more than 16 s of audio.
+# The default, 4 KiB, costs twice the processor time.
 RECEIVE_BUFFER_BYTES = 128 * 1024
-MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 
 MESSAGE_QUEUE = 16  # unread ones that do not keep a ping from being answered
 
@@ -114,7 +112,7 @@ class Line:
             raise failure
 
     async def _open_session(
-        self, nursery: trio.Nursery, stream: _Watched, dialect: Vocabulary
+        self, nursery: trio.Nursery, stream: Tap, dialect: Vocabulary
     ) -> Session | errors.BatchttsError:
         """Upgrade and greet, or say why that failed."""
         path, host = self._target(dialect)
@@ -127,14 +125,14 @@ class Line:
                 path,
                 extra_headers=self._headers(),
                 message_queue_size=MESSAGE_QUEUE,
-                max_message_size=MAX_MESSAGE_BYTES,
+                max_message_size=LARGEST_BYTES,
                 receive_buffer_size=RECEIVE_BUFFER_BYTES,
             )
         if upgrade.cancelled_caught:
             await trio.lowlevel.checkpoint()  # lets a refusal come first
             return self._unanswered(stream.banner)
-        stream.on_end = _nothing
-        session = Session(ws, Dialogue(dialect, self.patience), self._explain)
+        stream.on_end = lambda: None
+        session = Session(ws, Dialogue(dialect, self.patience), self._explain, stream)
         try:
             await session.greet()
         except errors.BatchttsError as error:
@@ -163,7 +161,7 @@ class Line:
     def _headers(self) -> list[tuple[bytes, bytes]]:
         return [(b"Authorization", f"Bearer {self.key}".encode())] if self.key else []
 
-    async def _open_stream(self) -> _Watched:
+    async def _open_stream(self) -> Tap:
         parts = urlsplit(self.url)
         host, port = _address(parts)
         try:
@@ -175,7 +173,7 @@ class Line:
                 f"{self.where}: no host can have this name", hint=_RIGHT_ENDPOINT
             ) from error
         if parts.scheme == "ws":
-            return _Watched(stream)
+            return Tap(stream)
         secure = trio.SSLStream(
             stream,
             self.tls or ssl.create_default_context(),
@@ -189,7 +187,7 @@ class Line:
             if isinstance(error, trio.BrokenResourceError):
                 raise self._untrusted(error.__cause__) from error
             raise
-        return _Watched(secure)
+        return Tap(secure)
 
     def _untrusted(self, cause: BaseException | None) -> errors.BatchttsError:
         if isinstance(cause, ssl.SSLCertVerificationError):
@@ -253,54 +251,6 @@ class Line:
         if isinstance(error, errors.ScriptRejected):
             return errors.ProviderDown(f"{self.where}: refuses the session: {error}")
         return error
-
-
-class _Watched(trio.abc.Stream):
-    """A stream that tells when it ends, or never spoke HTTP.
-
-    trio-websocket waits for its handshake for ever when the peer hangs up in
-    the middle of it, or says something else.
-    """
-
-    def __init__(self, stream: trio.abc.Stream) -> None:
-        self._stream = stream
-        self._is_fresh = True
-        #: What came first.
-        self.banner = b""
-        self.on_end: Callable[[], None] = _nothing
-
-    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        try:
-            data = await self._stream.receive_some(max_bytes)
-        except trio.BrokenResourceError:
-            self.on_end()
-            raise
-        if self._is_fresh:
-            self._is_fresh = False
-            self.banner = bytes(data)
-            if data[:5] != b"HTTP/"[: len(data)]:
-                self.on_end()
-        if not data:
-            self.on_end()
-        return data
-
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        try:
-            await self._stream.send_all(data)
-        except trio.BrokenResourceError:
-            self.on_end()
-            raise
-
-    async def wait_send_all_might_not_block(self) -> None:
-        await self._stream.wait_send_all_might_not_block()
-
-    async def aclose(self) -> None:
-        self.on_end()
-        await self._stream.aclose()
-
-
-def _nothing() -> None:
-    """What happens at the end of a stream that nobody watches."""
 
 
 async def _hang_up(ws: WebSocketConnection) -> None:

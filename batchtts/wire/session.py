@@ -27,6 +27,7 @@ from batchtts.wire.dialogue import (
     Stalled,
     State,
 )
+from batchtts.wire.tap import Tap
 
 SEND_S = 20.0  # for a whole script to leave
 CLOSE_S = 2.0  # for a polite goodbye
@@ -69,6 +70,10 @@ class Listener:
 Explain = Callable[[errors.BatchttsError], errors.BatchttsError]
 
 
+def _ignore(event: Event, now: float) -> None:
+    """What a greeting says beyond being one."""
+
+
 def _as_it_is(error: errors.BatchttsError) -> errors.BatchttsError:
     return error
 
@@ -77,16 +82,22 @@ class Session:
     """A connection on which scripts can be spoken, one after another."""
 
     def __init__(
-        self, ws: WebSocketConnection, dialogue: Dialogue, explain: Explain = _as_it_is
+        self,
+        ws: WebSocketConnection,
+        dialogue: Dialogue,
+        explain: Explain = _as_it_is,
+        tap: Tap | None = None,
     ) -> None:
         """Talk over an open connection.
 
         Args:
             explain: Puts the provider's words in a form for people, without our key.
+            tap: Where messages come from before *ws* is asked.
         """
         self._ws = ws
         self._dialogue = dialogue
         self._explain = explain
+        self._tap = tap
         self._over = trio.Event()
 
     @property
@@ -100,8 +111,8 @@ class Session:
         Raises:
             AttemptError, RunError, VoiceUnavailable: the provider does not want to talk.
         """
-        while self._dialogue.state is State.OPENING:
-            await self._next_event()
+        if self._dialogue.state is State.OPENING:
+            await self._converse(_ignore)
         await self._send(self._dialogue.dialect.hello())
 
     async def speak(self, script: str, context: str, listener: Listener) -> Timeline:
@@ -114,21 +125,23 @@ class Session:
         """
         await self._send(self._dialogue.speak(script, context))
         timeline = Timeline(committed_at=trio.current_time())
-        while True:
-            match await self._next_event():
-                case Audio(payload=payload, item=item) if payload:
-                    timeline.last_audio_at = trio.current_time()
-                    timeline.first_audio_at = timeline.first_audio_at or timeline.last_audio_at
+
+        def react(event: Event, now: float) -> None:
+            match event:
+                case Audio(payload=payload, item=item):
+                    timeline.last_audio_at = now
+                    timeline.first_audio_at = timeline.first_audio_at or now
                     listener.hear(payload, item)
                 case Done() if self._dialogue.state is State.LINGERING:
                     listener.said()
                 case Late(context=earlier):
                     listener.late(earlier)
-                case Finished():
-                    listener.said()
-                    return timeline
                 case _:
                     pass
+
+        await self._converse(react)
+        listener.said()
+        return timeline
 
     def close(self) -> None:
         """Let the connection go; its own task says goodbye."""
@@ -150,14 +163,22 @@ class Session:
         if scope.cancelled_caught:
             raise errors.Stalled(f"the provider took no text for {SEND_S:g} s")
 
-    async def _next_event(self) -> Event:
-        """Return the next event that matters; failures come out as exceptions."""
-        event: Event | None = None
-        with trio.move_on_after(self._dialogue.patience_s):
-            while event is None:  # messages that mean nothing buy no time
-                event = await self._receive()
-        if event is None:
-            event = self._dialogue.receive_silence()
+    async def _converse(self, react: Callable[[Event, float], None]) -> None:
+        """Hear the provider out, until it awaits a script or is not to be spoken to again."""
+        since = trio.current_time()  # what means nothing buys no time
+        while (state := self._dialogue.state) not in _AT_REST:
+            with trio.CancelScope(deadline=since + self._dialogue.patience_s):
+                while self._dialogue.state is state:
+                    event = await self._receive()
+                    if event is not None:
+                        since = trio.current_time()
+                        react(self._examine(event), since)
+            now = trio.current_time()
+            if self._dialogue.state is state and now >= since + self._dialogue.patience_s:
+                react(self._examine(self._dialogue.receive_silence()), now)
+
+    def _examine(self, event: Event) -> Event:
+        """Return an event of success; failures come out as exceptions."""
         match event:
             case Failed(reason=reason, fault=fault):
                 raise self._explain(_ERRORS[fault](reason))
@@ -169,14 +190,20 @@ class Session:
                 return event
 
     async def _receive(self) -> Event | None:
-        try:
-            message = await self._ws.get_message()
-        except ConnectionClosed as error:
-            code = error.reason.code if error.reason else None
-            awaited = self._dialogue.state.value
-            return self._dialogue.receive_close(code, _describe(error, awaited))
+        message: str | bytes | None = None
+        if self._tap is not None:
+            message = await self._tap.message()
+        if message is None:
+            try:
+                message = await self._ws.get_message()
+            except ConnectionClosed as error:
+                code = error.reason.code if error.reason else None
+                awaited = self._dialogue.state.value
+                return self._dialogue.receive_close(code, _describe(error, awaited))
         return self._dialogue.receive(message)
 
+
+_AT_REST = frozenset({State.IDLE, State.SPENT})
 
 _ERRORS: dict[Fault, type[errors.BatchttsError]] = {
     Fault.ENGINE: errors.SynthesisFailed,

@@ -155,10 +155,13 @@ def _decode(message: str | bytes) -> _Message | None:
 
 def _decode_base64(delta: msgspec.Raw) -> bytes:
     """Decode a JSON string of base64, as a rule without making text of it first."""
-    raw = bytes(delta)
-    if b"\\" in raw or raw[:1] != b'"':
-        return pybase64.b64decode(msgspec.json.decode(raw, type=str), validate=True)
-    return pybase64.b64decode(raw[1:-1], validate=True)
+    text = memoryview(delta)
+    if len(text) < 2 or text[0] != ord('"'):
+        raise ValueError("a delta without audio")
+    try:
+        return pybase64.b64decode(text[1:-1], validate=True)
+    except ValueError:  # an escaped slash, or no base64 at all
+        return pybase64.b64decode(msgspec.json.decode(delta, type=str), validate=True)
 
 
 def _failed(said: _Message) -> Failed:

@@ -1,0 +1,1 @@
+"""What batchtts costs, measured beside its peers: ``python -m benchmarks``."""
