@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import click
@@ -72,6 +73,10 @@ def run(manifest: Path, quiet: bool, verbose: bool, **flags: object) -> int:
     from batchtts.job.settings import load
     from batchtts.run.job import run as run_job
 
+    # What is imported stays, and audio makes no cycles: looking for some after
+    # every 700 objects took a tenth of a run's processor time.
+    gc.freeze()
+    gc.set_threshold(50_000)
     progress = talk.begin(quiet=quiet, verbose=verbose)
     job = load(manifest, flags)
     summary = run_job(job, progress=progress)

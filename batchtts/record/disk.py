@@ -33,7 +33,7 @@ def telling(path: Path) -> Iterator[None]:
         raise OutputBroken(f"{where}: {told.lower()}", hint=hint) from error
 
 
-def create(path: Path) -> int:
+def create(path: Path | str) -> int:
     """Create or empty a file and return its descriptor, for writing."""
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
 
@@ -50,7 +50,7 @@ def sync(descriptor: int) -> None:
     os.fsync(descriptor)
 
 
-def sync_directory(path: Path) -> None:
+def sync_directory(path: Path | str) -> None:
     """Make the names in a directory durable."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -59,7 +59,7 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
-def rename(source: Path, target: Path) -> None:
+def rename(source: Path | str, target: Path | str) -> None:
     """Give a whole file its final name; it replaces what had that name."""
     os.replace(source, target)  # noqa: PTH105  # one durable step, named after the system call
 

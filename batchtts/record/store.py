@@ -90,7 +90,7 @@ class Store:
     format: AudioFormat
     rows: int
     contested: frozenset[int] = frozenset()
-    _known: set[Path] = field(default_factory=set)
+    _known: set[str] = field(default_factory=set)
     _count: int = 0
 
     def path_of(self, row_id: str) -> str:
@@ -117,7 +117,7 @@ class Store:
                 disk.sync(draft.descriptor)
             for draft in drafts:
                 disk.rename(draft.scratch, draft.target)
-            for directory in {draft.target.parent for draft in drafts}:
+            for directory in {draft.target.rpartition("/")[0] for draft in drafts}:
                 disk.sync_directory(directory)
         told = iter(draft.result for draft in drafts)
         return [next(told) if take.result.status == "done" else take.result for take in takes]
@@ -125,12 +125,13 @@ class Store:
     def _draft(self, take: Take, opened: ExitStack) -> _Draft:
         """Write a whole file under a name that is not yet; *opened* will close it."""
         relative = self.path_of(take.utterance.id)
-        target = self.layout.root / relative
-        if target.parent not in self._known:
-            disk.make_directory(target.parent)
-            self._known.add(target.parent)
+        target = f"{self.layout.root}/{relative}"
+        directory = target.rpartition("/")[0]
+        if directory not in self._known:
+            disk.make_directory(Path(directory))
+            self._known.add(directory)
         self._count += 1
-        scratch = self.layout.scratch / f"{self._count}.part"
+        scratch = f"{self.layout.scratch}/{self._count}.part"
         pcm = resample(take.pcm, take.sample_rate_hz, self.format.sample_rate_hz)
         whole = encode(pcm, self.format)
         result = msgspec.structs.replace(
@@ -151,6 +152,6 @@ class _Draft(NamedTuple):
     """A file that is written and neither durable nor in its place."""
 
     descriptor: int
-    scratch: Path
-    target: Path
+    scratch: str
+    target: str
     result: Result
