@@ -169,3 +169,8 @@ def test_half_a_sample_in_any_item_is_bad_audio() -> None:
 
 def test_nothing_heard_is_nothing() -> None:
     assert Hearing(RATE_HZ).pcm() == b""
+
+
+def test_a_riff_stream_that_hides_its_format_is_bad_audio() -> None:
+    hidden = riff(b"data" + struct.pack("<I", 4) + b"\1\2\3\4")
+    assert refused(hidden) == "a RIFF header that does not say its format"
