@@ -10,7 +10,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from batchtts.errors import ManifestChanged, OutputBroken, ProviderDown
-from batchtts.run.pool import GROUP, HANDOVER_S, Stop, run_pool
+from batchtts.run.pool import GATHER_S, GROUP, HANDOVER_S, Stop, run_pool
 
 
 class Shop:
@@ -236,6 +236,8 @@ async def test_a_disk_that_does_not_answer_is_waited_for_so_long_and_no_longer(
     async with at_work(shop, range(100)):
         await shop.begun(4)
         shop.finish(0)
+        await wait_all_tasks_blocked()
+        mock_clock.jump(GATHER_S)
         await shop.saving()
         shop.finish(1, 2, 3)
         await wait_all_tasks_blocked()
@@ -257,8 +259,10 @@ async def test_a_disk_that_fails_ends_it_at_once(mock_clock: MockClock, failure:
     async with breaking(type(failure)), at_work(shop, range(100)):
         await shop.begun(4)
         shop.finish(0)
+        await wait_all_tasks_blocked()
+        mock_clock.jump(GATHER_S)
     assert (shop.groups, shop.durable) == ([[0]], [])
-    assert trio.current_time() == 0.0
+    assert trio.current_time() == GATHER_S
 
 
 async def test_who_waits_for_a_disk_that_fails_is_not_kept_waiting(mock_clock: MockClock) -> None:
@@ -267,13 +271,15 @@ async def test_who_waits_for_a_disk_that_fails_is_not_kept_waiting(mock_clock: M
     async with breaking(OutputBroken), at_work(shop, range(count)):
         await shop.begun(count)
         shop.finish(0)
+        await wait_all_tasks_blocked()
+        mock_clock.jump(GATHER_S)
         await shop.saving()
         shop.disk_failure = OutputBroken("full")
         shop.finish(*range(1, count))
         await wait_all_tasks_blocked()
         shop.disk.set()
     assert (shop.durable, len(shop.groups)) == ([0], 2)
-    assert trio.current_time() == 0.0
+    assert trio.current_time() == GATHER_S
 
 
 async def test_a_worker_that_breaks_the_run_loses_nothing_of_the_others() -> None:

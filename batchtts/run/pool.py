@@ -24,8 +24,9 @@ Outcome = TypeVar("Outcome")
 #: Seconds a finished outcome may wait for the recorder while the run is dropped.
 HANDOVER_S = 5.0
 
-#: Outcomes that become durable together, at most.
+#: Outcomes that become durable together, at most, and seconds to wait for more of them.
 GROUP = 64
+GATHER_S = 0.01
 
 
 class Stop:
@@ -68,7 +69,7 @@ async def run_pool(
     todo_in, todo_out = trio.open_memory_channel[Row](0)
     done_in, done_out = trio.open_memory_channel[_Handed[Outcome]](0)
     async with trio.open_nursery() as services:
-        services.start_soon(_keep_record, done_out, record)
+        services.start_soon(_keep_record, done_out, record, min(GROUP, len(workers)))
         async with done_in:
             with stop.working:
                 async with trio.open_nursery() as pool:
@@ -105,10 +106,11 @@ async def _work(
 async def _keep_record(
     done: trio.MemoryReceiveChannel[_Handed[Outcome]],
     record: Callable[[Sequence[Outcome]], Awaitable[None]],
+    most: int,
 ) -> None:
     async with done:
         async for first in done:
-            group = [first, *_waiting(done)]
+            group = await _gather(first, done, most)
             try:
                 await record([handed.outcome for handed in group])
             finally:
@@ -116,10 +118,15 @@ async def _keep_record(
                     handed.settled.set()
 
 
-def _waiting(channel: trio.MemoryReceiveChannel[_Handed[Outcome]]) -> Iterator[_Handed[Outcome]]:
-    """What else is ready to be recorded now."""
-    for _ in range(GROUP - 1):
-        try:
-            yield channel.receive_nowait()
-        except (trio.WouldBlock, trio.EndOfChannel):
-            return
+async def _gather(
+    first: _Handed[Outcome], done: trio.MemoryReceiveChannel[_Handed[Outcome]], most: int
+) -> list[_Handed[Outcome]]:
+    """Wait a moment for more: durability costs the same for one as for many."""
+    group = [first]
+    with trio.move_on_after(GATHER_S):
+        while len(group) < most:
+            try:
+                group.append(await done.receive())
+            except trio.EndOfChannel:
+                break
+    return group
