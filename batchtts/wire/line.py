@@ -180,13 +180,15 @@ class Line:
             server_hostname=host,
             https_compatible=True,
         )
+        is_secure = False
         try:
             await secure.do_handshake()
-        except BaseException as error:
-            await trio.aclose_forcefully(stream)
-            if isinstance(error, trio.BrokenResourceError):
-                raise self._untrusted(error.__cause__) from error
-            raise
+            is_secure = True
+        except trio.BrokenResourceError as error:
+            raise self._untrusted(error.__cause__) from error
+        finally:
+            if not is_secure:
+                await trio.aclose_forcefully(stream)
         return Tap(secure)
 
     def _untrusted(self, cause: BaseException | None) -> errors.BatchttsError:
