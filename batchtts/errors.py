@@ -20,6 +20,9 @@ UtteranceError, the command line BatchttsError.
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import TypeVar
+
+Caught = TypeVar("Caught", bound=BaseException)
 
 
 class Exit(IntEnum):
@@ -199,3 +202,11 @@ class Truncated(AttemptError):
 
 class LocalProtocolError(Exception):
     """A bug in batchtts: something was driven out of order. Never caught."""
+
+
+def leaves(group: BaseExceptionGroup[Caught]) -> list[Caught]:
+    """Return the errors of a group of any depth, in order."""
+    found: list[Caught] = []
+    for error in group.exceptions:
+        found.extend(leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
+    return found

@@ -41,7 +41,7 @@ class Doctor:
         try:
             trio.run(self._examine)
         except* errors.BatchttsError as group:
-            failures = list(_leaves(group))
+            failures = list(errors.leaves(group))
         else:
             return
         raise failures[0]
@@ -84,10 +84,3 @@ def _nothing() -> None:
 
 def _ignore(context: str) -> None:
     """There was no earlier script."""
-
-
-def _leaves(group: BaseExceptionGroup[errors.BatchttsError]) -> list[errors.BatchttsError]:
-    found: list[errors.BatchttsError] = []
-    for error in group.exceptions:
-        found.extend(_leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
-    return found

@@ -17,7 +17,7 @@ import msgspec
 import trio
 
 import batchtts
-from batchtts.errors import Exit, ManifestChanged, OutputBroken, RunError
+from batchtts.errors import Exit, ManifestChanged, OutputBroken, RunError, leaves
 from batchtts.job.manifest import scan
 from batchtts.job.plan import DONE, FAILED
 from batchtts.job.settings import Job, Speaker, check, choose_speaker
@@ -166,7 +166,7 @@ class _Work:
         try:
             trio.run(self._run)
         except* RunError as group:
-            broken.extend(_leaves(group))
+            broken.extend(leaves(group))
         finally:
             self.progress.end()
         return broken[0] if broken else None
@@ -352,10 +352,3 @@ def _refuse(utterance: Utterance, provider: str, now: float) -> Result:
         error_code=utterance.refusal.code,
         error_message=utterance.refusal.message,
     )
-
-
-def _leaves(group: BaseExceptionGroup[RunError]) -> list[RunError]:
-    found: list[RunError] = []
-    for error in group.exceptions:
-        found.extend(_leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
-    return found

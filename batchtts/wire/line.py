@@ -100,7 +100,7 @@ class Line:
                     failure = session
                 nursery.cancel_scope.cancel()
         except* ConnectionRejected as group:
-            failure = self._refused(_first(group))
+            failure = self._refused(errors.leaves(group)[0])
         except* (ConnectionClosed, ProtocolError, h11.ProtocolError):
             # trio-websocket trips over some mistakes of its peer, and over a
             # ping during our goodbye. To an open session that is a close.
@@ -278,14 +278,6 @@ def _cause(error: OSError) -> str:
     if told.errno is not None and told.errno > 0:
         return os.strerror(told.errno).lower()
     return (told.strerror or str(told)).lower()
-
-
-def _first(group: BaseExceptionGroup[ConnectionRejected]) -> ConnectionRejected:
-    leaf: BaseException = group
-    while isinstance(leaf, BaseExceptionGroup):
-        leaf = leaf.exceptions[0]
-    assert isinstance(leaf, ConnectionRejected)
-    return leaf
 
 
 def _retry_after_s(rejection: ConnectionRejected) -> float | None:
