@@ -26,6 +26,14 @@ class Voice:
     language: str
 
 
+class Word(msgspec.Struct, frozen=True, array_like=True):
+    """One spoken word; seconds from the beginning of what it is a part of."""
+
+    text: str
+    start_s: float
+    end_s: float
+
+
 @dataclass(frozen=True, slots=True)
 class AudioFormat:
     """What is written to disk: mono, 16 bit."""
@@ -120,6 +128,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     error_code: str | None = None
     error_message: str | None = None
     context: str | None = None  # ties the row to the provider's own log
+    words: tuple[Word, ...] | None = None  # times from the beginning of the file
 
     @property
     def audio_s(self) -> float | None:

@@ -47,7 +47,7 @@ def refused(data: bytes) -> str:
 
 @pytest.mark.parametrize("data", [b"", b"\0\0", PCM])
 def test_raw_samples_are_taken_as_they_are(data: bytes) -> None:
-    assert decode(data, RATE_HZ) == data
+    assert decode(data, RATE_HZ).pcm == data
 
 
 def test_half_a_sample_is_bad_audio() -> None:
@@ -67,7 +67,7 @@ def test_what_nobody_asked_for_is_named(magic: bytes, name: str) -> None:
 def test_a_wav_file_is_its_samples() -> None:
     file = io.BytesIO()
     soundfile.write(file, np.frombuffer(PCM, "<i2"), RATE_HZ, subtype="PCM_16", format="WAV")
-    assert decode(file.getvalue(), RATE_HZ) == PCM
+    assert decode(file.getvalue(), RATE_HZ).pcm == PCM
 
 
 @pytest.mark.parametrize(
@@ -84,11 +84,11 @@ def test_a_wav_file_is_its_samples() -> None:
     ],
 )
 def test_a_riff_stream_is_its_samples(data: bytes) -> None:
-    assert decode(data, RATE_HZ) == PCM
+    assert decode(data, RATE_HZ).pcm == PCM
 
 
 def test_a_riff_stream_without_a_sample_is_empty() -> None:
-    assert decode(riff(chunk(b"fmt ", fmt()), chunk(b"data", b"")), RATE_HZ) == b""
+    assert decode(riff(chunk(b"fmt ", fmt()), chunk(b"data", b"")), RATE_HZ).pcm == b""
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_a_riff_stream_that_breaks_off_is_truncated(data: bytes, why: str) -> No
 def test_whatever_comes_is_whole_samples_or_another_attempt(data: bytes, is_riff: bool) -> None:
     head = riff(chunk(b"fmt ", fmt())) if is_riff else b""
     with suppress(BadAudio, Truncated):
-        assert len(decode(head + data, RATE_HZ)) % 2 == 0
+        assert len(decode(head + data, RATE_HZ).pcm) % 2 == 0
 
 
 # What is heard in an attempt
@@ -139,7 +139,7 @@ def test_payloads_may_be_cut_anywhere(pcm: bytes, cuts: list[int]) -> None:
         hearing.hear(pcm[at:cut], "item")
         at = max(at, cut)
     hearing.hear(pcm[at:], "item")
-    assert hearing.pcm() == pcm
+    assert hearing.sound().pcm == pcm
 
 
 def test_every_item_may_have_a_header_of_its_own() -> None:
@@ -149,14 +149,14 @@ def test_every_item_may_have_a_header_of_its_own() -> None:
     hearing.hear(first[13:], "1")
     hearing.hear(riff(chunk(b"fmt ", fmt()), chunk(b"data", b"\1\2")), "2")
     hearing.hear(b"\3\4", None)
-    assert hearing.pcm() == PCM + b"\1\2\3\4"
+    assert hearing.sound().pcm == PCM + b"\1\2\3\4"
 
 
 def test_items_that_come_by_turns_stay_apart() -> None:
     hearing = Hearing(RATE_HZ)
     for payload, item in ((b"\1", "a"), (b"\2", "b"), (b"\1", "a"), (b"\2", "b")):
         hearing.hear(payload, item)
-    assert hearing.pcm() == b"\1\1\2\2"
+    assert hearing.sound().pcm == b"\1\1\2\2"
 
 
 def test_half_a_sample_in_any_item_is_bad_audio() -> None:
@@ -164,11 +164,11 @@ def test_half_a_sample_in_any_item_is_bad_audio() -> None:
     hearing.hear(b"\0", "a")
     hearing.hear(b"\0", "b")
     with pytest.raises(BadAudio):
-        hearing.pcm()
+        hearing.sound()
 
 
 def test_nothing_heard_is_nothing() -> None:
-    assert Hearing(RATE_HZ).pcm() == b""
+    assert Hearing(RATE_HZ).sound().pcm == b""
 
 
 def test_a_riff_stream_that_hides_its_format_is_bad_audio() -> None:

@@ -24,6 +24,7 @@ HOUSE = (
     "review   run.retry   run.pace",
     "audio   wire   text",
     "wire.dialogue",
+    "wire.events   wire.words",
     "model",
     "errors",
 )

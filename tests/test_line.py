@@ -35,11 +35,11 @@ from batchtts.wire.dialogue import Patience
 from batchtts.wire.kokoro import KOKORO
 from batchtts.wire.line import Line
 from batchtts.wire.session import Listener, Session
-from batchtts.wire.together import PROVIDER, Together
+from batchtts.wire.together import PROVIDER, Options, Together
 
 DEADLINE_S = 5.0
 KEY = "sk-ishmael"
-DIALECT = Together(Voice("af_heart", KOKORO, "en-us"), linger_s=0.01)
+DIALECT = Together(Voice("af_heart", KOKORO, "en-us"), options=Options(linger_s=0.01))
 CREATED = '{"type":"session.created","session":{"voice":"af_heart"}}'
 AUDIO = "conversation.item.audio_output"
 
@@ -170,6 +170,7 @@ async def speak(session: Session, script: str = "Call me Ishmael.", context: str
         hear=lambda payload, item: heard.extend(payload),
         said=lambda: None,
         late=lambda context: None,
+        time=lambda words, item: None,
     )
     await session.speak(script, context, listener)
     return bytes(heard)
@@ -706,7 +707,7 @@ async def test_a_broken_frame_loses_the_session(garbage: bytes, code: int) -> No
     async with serving(answer) as address, trio.open_nursery() as connections:
         session = await line_to(f"ws://{address}").call(connections, DIALECT)
         with pytest.raises(
-            SessionLost, match=rf"^closed \({code} .*\) while awaiting first audio$"
+            SessionLost, match=rf"^closed \({code} .*\) while awaiting first audio; after nothing"
         ):
             await speak(session)
         session.close()

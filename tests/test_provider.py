@@ -13,7 +13,7 @@ from batchtts.wire import registry
 from batchtts.wire.embedded import EMBEDDED_VOICES, HIBARI, NANOTTS, TONE
 from batchtts.wire.kokoro import KOKORO, KOKORO_VOICES, ORPHEUS, ORPHEUS_VOICES
 from batchtts.wire.local import PROVIDER as LOCAL
-from batchtts.wire.provider import Provider, normalize_language, speaks
+from batchtts.wire.provider import Manner, Provider, normalize_language, speaks
 from batchtts.wire.together import PROVIDER as TOGETHER
 from batchtts.wire.together import Together
 
@@ -202,9 +202,9 @@ def test_an_unlisted_model_needs_a_voice() -> None:
 
 @pytest.mark.parametrize(
     ("model", "hint"),
-    [("nanotss", "did you mean nanotts?"), ("hexgrad/Kokoro-82M", None)],
+    [("nanotss", "did you mean nanotts?"), ("hexgrad/Kokoro-82M", "it has hibari, nanotts, tone")],
 )
-def test_a_closed_provider_refuses_an_unlisted_model(model: str, hint: str | None) -> None:
+def test_a_closed_provider_refuses_an_unlisted_model(model: str, hint: str) -> None:
     assert refusal(LOCAL, "af_heart", model, None) == (f"local has no model {model!r}", hint)
 
 
@@ -303,8 +303,10 @@ def test_a_job_for_this_machine_runs_on_the_paid_provider_unchanged() -> None:
 
 def test_both_providers_speak_the_same_dialect_and_local_waits_less() -> None:
     voice = LOCAL.choose_voice("af_heart", None, None)
-    assert TOGETHER.dialect(voice, 1.5) == Together(voice, 1.5, linger_s=0.5)
-    assert LOCAL.dialect(voice, 1.5) == Together(voice, 1.5, linger_s=0.02)
+    manner = Manner(voice=voice, speed=1.5)
+    assert TOGETHER.dialect(manner) == Together(voice, 1.5)
+    assert TOGETHER.dialect(manner).traits.linger_s == 0.5
+    assert LOCAL.dialect(manner).traits.linger_s == 0.02
 
 
 @pytest.mark.parametrize("name", ["tara+leo", "af_heart(x)", "af_heart+", "pico_us+af_heart"])

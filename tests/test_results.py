@@ -17,7 +17,7 @@ import pytest
 
 from batchtts.errors import ManifestChanged, OutputBroken
 from batchtts.job.manifest import Manifest, scan
-from batchtts.model import Result
+from batchtts.model import Result, Word
 from batchtts.record import disk
 from batchtts.record.ledger import Header, Ledger
 from batchtts.record.results import Fold, results_schema
@@ -47,7 +47,7 @@ SPOKEN: dict[str, Any] = {
     "wall_s": 1.25,
     "cost_usd": 0.000064,
 }
-DONE = Result(id="ch1", status="done", **SPOKEN)
+DONE = Result(id="ch1", status="done", words=(Word("Call", 0.1, 0.4),), **SPOKEN)
 FAILED = Result(
     id="ch2",
     status="failed",
@@ -129,6 +129,7 @@ def test_the_results_are_in_the_order_of_the_manifest(desk: Desk) -> None:
 def test_a_row_that_is_done_says_everything(desk: Desk) -> None:
     desk.fold(desk.scan(BOOK), DONE).write()
     told = SPOKEN | {"id": "ch1", "status": "done", "text": "Call me Ishmael."}
+    told |= {"words": [{"text": "Call", "start_s": 0.1, "end_s": 0.4}]}
     told |= {"audio_s": 2.0, "rtf": 0.25, "error_code": None, "error_message": None}
     told["started_at"] = datetime.fromtimestamp(1_700_000_000.25, UTC)
     told["finished_at"] = datetime.fromtimestamp(1_700_000_001.5, UTC)
@@ -160,6 +161,7 @@ def test_every_number_has_a_unit_where_there_is_one() -> None:
         "synth_s": "s",
         "wall_s": "s",
         "cost_usd": "USD",
+        "words": "s",
     }
     assert units == {
         it.name: it.metadata[b"unit"].decode() for it in schema if it.metadata[b"unit"]

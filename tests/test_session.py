@@ -127,6 +127,7 @@ class Diary:
             hear=lambda payload, item: self.write("heard", (payload, item)),
             said=lambda: self.write("said"),
             late=lambda context: self.write("late", context),
+            time=lambda words, item: self.write("timed", (words, item)),
         )
 
     def write(self, what: str, fact: object = None) -> None:
@@ -258,11 +259,15 @@ async def test_one_connection_carries_one_script_after_another(autojump_clock: M
     ("steps", "reason", "at"),
     [
         ((), "no greeting within 1 s", 1.0),
-        ((0.5, CREATED), "no first audio within 2 s", 2.5),
-        ((0.5, CREATED, COMMIT, 1.5, delta(b"\0\1")), "no next audio within 4 s", 6.0),
+        ((0.5, CREATED), "no first audio within 2 s; after nothing (request s-1, context u1)", 2.5),
+        (
+            (0.5, CREATED, COMMIT, 1.5, delta(b"\0\1")),
+            "no next audio within 4 s; after 1 audio (request s-1, context u1)",
+            6.0,
+        ),
         (
             (CREATED, COMMIT, delta(b"\0\1"), done(), 0.25, delta(b"\2\3", "tts_2")),
-            "no next audio within 4 s",
+            "no next audio within 4 s; after 2 audio, 1 done (request s-1, context u1)",
             4.25,
         ),
     ],
@@ -292,7 +297,8 @@ async def test_chatter_buys_no_time(
     async with provider(*before, *((3.0, CHATTER) * 20)) as session:
         with pytest.raises(Stalled) as stalled:
             await greet_and_speak(session)
-        assert (str(stalled.value), trio.current_time()) == (reason, at)
+        assert str(stalled.value).startswith(reason)
+        assert trio.current_time() == at
 
 
 async def test_every_delta_buys_time(autojump_clock: MockClock) -> None:

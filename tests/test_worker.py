@@ -120,6 +120,9 @@ class Talk:
         self.reusable = not answer.closes
         return timeline
 
+    def adopt(self, dialect: Together) -> None:
+        pass
+
     def close(self) -> None:
         self.provider.closed += 1
 

@@ -6,8 +6,9 @@ costs nothing. Per row a few bytes are kept, whatever its script.
 
 from __future__ import annotations
 
+import json
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -27,8 +28,12 @@ Kinds = np.ndarray[tuple[int], np.dtype[np.uint8]]
 class Fingerprints:
     """Hashes everything that changes the sound of a script."""
 
-    def __init__(self, provider: str, format: AudioFormat) -> None:
+    def __init__(
+        self, provider: str, format: AudioFormat, options: Mapping[str, object] = {}
+    ) -> None:
         self._common = f"{provider}\0{format.container}\0{format.sample_rate_hz}\0"
+        if options:
+            self._common += f"{json.dumps(options, sort_keys=True)}\0"
         self._begun: dict[tuple[Voice, float], Any] = {}
 
     def of(self, script: str, voice: Voice, speed: float) -> str:

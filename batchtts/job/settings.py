@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -39,6 +39,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         in_flight: Requests at the provider at once; at most *workers*.
         attempts: Tries at one segment that reach the provider.
         format, sample_rate_hz: Of the audio files.
+        word_timestamps: Ask for the times of words, where the provider has them.
+        options: What this provider alone can be asked for; see ``batchtts providers``.
         columns: What a column of the manifest is called here → its name there.
         grace_s: How long a stopped run may finish what is in flight.
         outage_s: How long nobody may be reached before the run gives up.
@@ -57,6 +59,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     attempts: Annotated[int, msgspec.Meta(ge=1, le=100)] = 4
     format: Container = "wav"
     sample_rate_hz: Annotated[int, msgspec.Meta(ge=4000, le=192_000)] | None = None
+    word_timestamps: bool = False
+    options: dict[str, Any] = {}
     columns: dict[str, str] = {}
     grace_s: Annotated[float, msgspec.Meta(ge=0)] = 30.0
     outage_s: Annotated[float, msgspec.Meta(ge=0)] = 120.0
@@ -93,6 +97,14 @@ class Speaker:
     voice: Voice
     format: AudioFormat
     why: str | None
+    word_timestamps: bool = False
+    options: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def audible_options(self) -> Mapping[str, object]:
+        """The options that change the sound."""
+        silent = self.provider.inaudible
+        return {name: value for name, value in self.options.items() if name not in silent}
 
 
 def load(path: Path, flags: Mapping[str, object]) -> Job:
@@ -165,6 +177,7 @@ def choose_speaker(job: Job, environment: Mapping[str, str], *, has_hibari: bool
     name = job.voice
     if provider.name == LOCAL and not has_hibari and not (name or job.model or job.language):
         name, why = "pico_us", "hibari is not installed: speaking with pico_us"
+    provider.check_options(job.options)
     try:
         voice = provider.choose_voice(name, job.model, job.language)
     except VoiceUnavailable as error:
@@ -176,6 +189,8 @@ def choose_speaker(job: Job, environment: Mapping[str, str], *, has_hibari: bool
         voice=voice,
         format=AudioFormat(job.format, job.sample_rate_hz or provider.sample_rate_hz),
         why=why,
+        word_timestamps=job.word_timestamps,
+        options=job.options,
     )
 
 

@@ -27,6 +27,9 @@ SCHEMA_VERSION = 1
 
 _STATUSES: tuple[Status, ...] = ("done", "failed", "pending")
 _TIME = pa.timestamp("us", tz="UTC")
+_WORDS = pa.list_(
+    pa.struct([("text", pa.string()), ("start_s", pa.float64()), ("end_s", pa.float64())])
+)
 
 
 class _Column(NamedTuple):
@@ -73,6 +76,13 @@ _COLUMNS = (
         "USD",
         "list price of the attempts of its last run",
         lambda r: r.cost_usd,
+    ),
+    _Column(
+        "words",
+        _WORDS,
+        "s",
+        "spoken words and their times, from the beginning of the file",
+        lambda r: None if r.words is None else [msgspec.structs.asdict(w) for w in r.words],
     ),
     _Column("error_code", pa.string(), "", "why it failed, a stable word", lambda r: r.error_code),
     _Column("error_message", pa.string(), "", "why it failed", lambda r: r.error_message),

@@ -119,7 +119,7 @@ def survey(job: Job, speaker: Speaker, manifest: Manifest, ledger: Ledger | None
         LedgerBroken: it cannot be understood.
     """
     casting = Casting(speaker.provider, speaker.voice)
-    fingerprints = Fingerprints(speaker.provider.name, speaker.format)
+    fingerprints = Fingerprints(speaker.provider.name, speaker.format, speaker.audible_options)
     prints = np.empty(manifest.rows, np.int64)
     characters = np.empty(manifest.rows, np.int32)
     refusals = np.zeros(manifest.rows, np.bool_)

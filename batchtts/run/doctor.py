@@ -14,6 +14,7 @@ from batchtts.job.settings import Speaker
 from batchtts.review.checks import find_fault
 from batchtts.run import local
 from batchtts.wire.line import Line
+from batchtts.wire.provider import Manner
 from batchtts.wire.session import Listener
 
 SENTENCE = "If you can hear this, everything is in order."
@@ -59,21 +60,25 @@ class Doctor:
             await server.end()
 
     async def _call(self, url: str, key: str | None) -> None:
-        provider, voice = self.speaker.provider, self.speaker.voice
+        provider = self.speaker.provider
+        manner = Manner(voice=self.speaker.voice, options=self.speaker.options)
+        dialect = provider.dialect(manner)
         line = Line.to(provider, url, key)
-        hearing = Hearing(provider.sample_rate_hz)
+        hearing = Hearing(dialect.traits.raw_hz, dialect.traits.raw_encoding)
         async with trio.open_nursery() as connections:
             began_at = trio.current_time()
-            session = await line.call(connections, provider.dialect(voice, 1.0))
-            self.tell("connected and was greeted", trio.current_time() - began_at)
-            listener = Listener(hear=hearing.hear, said=_nothing, late=_ignore)
+            session = await line.call(connections, dialect)
+            step = "connected and was greeted" if dialect.traits.greets else "connected"
+            self.tell(step, trio.current_time() - began_at)
+            listener = Listener(hear=hearing.hear, said=_nothing, late=_ignore, time=hearing.time)
             timeline = await session.speak(SENTENCE, "doctor", listener)
             self.tell("heard the first audio after the commit", timeline.ttfa_s)
-            pcm = hearing.pcm()
-            fault = find_fault(pcm, SENTENCE, speed=1.0, sample_rate_hz=provider.sample_rate_hz)
+            sound = hearing.sound()
+            rate_hz = sound.sample_rate_hz
+            fault = find_fault(sound.pcm, SENTENCE, speed=1.0, sample_rate_hz=rate_hz)
             if fault is not None:
                 raise fault
-            heard = f"{duration_s(pcm, provider.sample_rate_hz):.2f} s, {peak_dbfs(pcm):.1f} dBFS"
+            heard = f"{duration_s(sound.pcm, rate_hz):.2f} s, {peak_dbfs(sound.pcm):.1f} dBFS"
             self.tell(f"heard a whole sentence ({heard})", timeline.synth_s)
             session.close()
 

@@ -292,9 +292,11 @@ class _Work:
             provider=provider,
             line=Line.to(provider, url, key),
             policy=RetryPolicy(attempts=self.job.attempts),
-            in_flight=InFlight(min(self.job.in_flight or workers, workers)),
+            in_flight=InFlight(min(self.job.in_flight or provider.in_flight or workers, workers)),
             breaker=Breaker(failures=4 * workers, patience_s=self.job.outage_s),
             connections=connections,
+            word_timestamps=self.speaker.word_timestamps,
+            options=self.speaker.options,
         )
 
     async def _record(self, store: Store, crew: Crew, takes: Sequence[Take]) -> None:

@@ -10,21 +10,23 @@ from __future__ import annotations
 import logging
 import time
 from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
 import trio
 
 from batchtts import errors
-from batchtts.audio.decode import Hearing
-from batchtts.audio.pcm import peak_dbfs
-from batchtts.model import Correction, Result, Take, Utterance, Voice
+from batchtts.audio.decode import Hearing, Sound, shifted
+from batchtts.audio.pcm import duration_s, peak_dbfs
+from batchtts.audio.write import resample
+from batchtts.model import Correction, Result, Take, Utterance, Word
 from batchtts.review.checks import find_fault
 from batchtts.run.pace import Breaker, InFlight
 from batchtts.run.retry import RetryPolicy
 from batchtts.text.segment import split
 from batchtts.wire.line import Line
-from batchtts.wire.provider import Provider
+from batchtts.wire.provider import Manner, Provider, Vocabulary
 from batchtts.wire.session import Listener, Session, Timeline
 
 log = logging.getLogger(__name__)
@@ -42,6 +44,7 @@ class Crew:
     Attributes:
         name: Sets the contexts of this run apart from those of any other.
         connections: Where connections live.
+        word_timestamps, options: See `Manner`.
         slots: Requests in flight; follows *in_flight*.
         corrections: Rows that were recorded as done and are not; whoever records
             takes them from here.
@@ -54,11 +57,23 @@ class Crew:
     in_flight: InFlight
     breaker: Breaker
     connections: trio.Nursery
+    word_timestamps: bool = False
+    options: Mapping[str, object] = field(default_factory=dict)
     slots: trio.CapacityLimiter = field(init=False)
     corrections: list[Correction] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.slots = trio.CapacityLimiter(self.in_flight.limit)
+
+    def dialect(self, utterance: Utterance) -> Vocabulary:
+        """Return what is to be talked with for this utterance."""
+        manner = Manner(
+            voice=utterance.voice,
+            speed=utterance.speed,
+            word_timestamps=self.word_timestamps,
+            options=self.options,
+        )
+        return self.provider.dialect(manner)
 
     def succeeded(self) -> None:
         """A segment was spoken in full."""
@@ -141,7 +156,7 @@ class Worker:
         self._crew = crew
         self._place = {"place": f"worker-{number}"}
         self._session: Session | None = None
-        self._speaks_as: tuple[Voice, float] | None = None
+        self._resource = ""
         self._done: OrderedDict[str, Correction] = OrderedDict()  # by context
 
     async def take(self, utterance: Utterance) -> Take:
@@ -152,15 +167,23 @@ class Worker:
         """
         notes = _Notes()
         try:
-            pcm = await self._speak(utterance, notes)
+            sound = await self._speak(utterance, notes)
         except errors.UtteranceError as error:
             log.warning(
                 "%s failed: %s  code=%s", utterance.id, error, error.code, extra=self._place
             )
+            nothing = Sound(b"", self._crew.provider.sample_rate_hz)
             return self._bring(
-                utterance, notes, b"", error_code=error.code, error_message=str(error)
+                utterance, notes, nothing, error_code=error.code, error_message=str(error)
             )
-        take = self._bring(utterance, notes, pcm, status="done", peak_dbfs=round(peak_dbfs(pcm), 3))
+        take = self._bring(
+            utterance,
+            notes,
+            sound,
+            status="done",
+            peak_dbfs=round(peak_dbfs(sound.pcm), 3),
+            words=tuple(map(_rounded, sound.words)) or None,
+        )
         self._remember(take, notes)
         return take
 
@@ -171,17 +194,16 @@ class Worker:
             self._session = None
         self._done.clear()
 
-    def _bring(self, utterance: Utterance, notes: _Notes, pcm: bytes, **verdict: object) -> Take:
-        provider = self._crew.provider
-        result = notes.result(utterance, provider)
+    def _bring(self, utterance: Utterance, notes: _Notes, sound: Sound, **verdict: object) -> Take:
+        result = notes.result(utterance, self._crew.provider)
         return Take(
             utterance=utterance,
-            pcm=pcm,
-            sample_rate_hz=provider.sample_rate_hz,
+            pcm=sound.pcm,
+            sample_rate_hz=sound.sample_rate_hz,
             result=msgspec.structs.replace(result, **verdict),
         )
 
-    async def _speak(self, utterance: Utterance, notes: _Notes) -> bytes:
+    async def _speak(self, utterance: Utterance, notes: _Notes) -> Sound:
         pieces = split(utterance.script, self._crew.provider.segment_chars)
         notes.segments = len(pieces)
         heard = []
@@ -189,11 +211,11 @@ class Worker:
             heard.append(await self._speak_segment(utterance, f"{number}", piece, notes))
             if notes.is_cut_short:
                 raise errors.Truncated(CUT_SHORT)
-        return b"".join(heard)
+        return _join(heard)
 
     async def _speak_segment(
         self, utterance: Utterance, segment: str, piece: str, notes: _Notes
-    ) -> bytes:
+    ) -> Sound:
         """Try until it is spoken or there is no use in trying."""
 
         def tell(error: errors.AttemptError, wait_s: float) -> None:
@@ -210,10 +232,10 @@ class Worker:
 
     async def _attempt(
         self, utterance: Utterance, segment: str, piece: str, notes: _Notes
-    ) -> bytes:
+    ) -> Sound:
         began_at = trio.current_time()
         try:
-            pcm = await self._try(utterance, segment, piece, notes)
+            sound = await self._try(utterance, segment, piece, notes)
         except errors.AttemptError as error:
             self.hang_up()
             notes.characters += len(piece) if error.charged else 0
@@ -221,48 +243,47 @@ class Worker:
             raise
         notes.characters += len(piece)
         self._crew.succeeded()
-        return pcm
+        return sound
 
-    async def _try(self, utterance: Utterance, segment: str, piece: str, notes: _Notes) -> bytes:
+    async def _try(self, utterance: Utterance, segment: str, piece: str, notes: _Notes) -> Sound:
         """Speak a segment once and make sure that it is all there."""
-        hearing = Hearing(self._crew.provider.sample_rate_hz)
+        dialect = self._crew.dialect(utterance)
+        hearing = Hearing(dialect.traits.raw_hz, dialect.traits.raw_encoding)
         slot = _Slot(self._crew.slots)
         listener = Listener(
             hear=hearing.hear,
             said=slot.release,
             late=lambda context: self._cut_short(context, notes),
+            time=hearing.time,
         )
-        await self._connect(utterance, notes)
+        await self._connect(dialect, notes)
         try:
             notes.queue_s += await slot.acquire()
-            session = await self._connect(utterance, notes)  # it may have closed meanwhile
+            session = await self._connect(dialect, notes)  # it may have closed meanwhile
             context = self._new_context(utterance, segment, notes)
             notes.attempts += 1
             timeline = await session.speak(piece, context, listener)
         finally:
             slot.release()
-        pcm = hearing.pcm()
+        sound = hearing.sound()
         fault = find_fault(
-            pcm,
-            piece,
-            speed=utterance.speed,
-            sample_rate_hz=self._crew.provider.sample_rate_hz,
+            sound.pcm, piece, speed=utterance.speed, sample_rate_hz=sound.sample_rate_hz
         )
         if fault is not None:
             raise fault
         notes.heard(timeline)
-        return pcm
+        return sound
 
-    async def _connect(self, utterance: Utterance, notes: _Notes) -> Session:
-        """Return a session that speaks as this utterance wants it."""
-        wanted = (utterance.voice, utterance.speed)
-        if self._session is not None and self._speaks_as == wanted and self._session.reusable:
-            return self._session
+    async def _connect(self, dialect: Vocabulary, notes: _Notes) -> Session:
+        """Return a session that speaks as it is wanted."""
+        session, suits = self._session, self._resource == dialect.resource
+        if session is not None and suits and session.reusable:
+            session.adopt(dialect)
+            return session
         self.hang_up()
         began_at = trio.current_time()
-        dialect = self._crew.provider.dialect(utterance.voice, utterance.speed)
         self._session = await self._crew.line.call(self._crew.connections, dialect)
-        self._speaks_as = wanted
+        self._resource = dialect.resource
         notes.connect_s += trio.current_time() - began_at
         return self._session
 
@@ -294,6 +315,23 @@ class Worker:
             correction = self._done.pop(context)
             log.warning("%s: %s", correction.result.id, CUT_SHORT, extra=self._place)
             self._crew.corrections.append(correction)
+
+
+def _join(sounds: Sequence[Sound]) -> Sound:
+    """Put the segments of a script together, at the rate of the first one."""
+    if len(sounds) == 1:
+        return sounds[0]
+    rate_hz, seconds = sounds[0].sample_rate_hz, 0.0
+    heard, words = [], list[Word]()
+    for sound in sounds:
+        heard.append(resample(sound.pcm, sound.sample_rate_hz, rate_hz))
+        words += shifted(sound.words, seconds)
+        seconds += duration_s(heard[-1], rate_hz)
+    return Sound(b"".join(heard), rate_hz, tuple(words))
+
+
+def _rounded(word: Word) -> Word:
+    return Word(word.text, round(word.start_s, 3), round(word.end_s, 3))
 
 
 class _Slot:

@@ -12,95 +12,70 @@ because half a script sounds just as clean as a whole one.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
+from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum, auto
-from typing import Protocol
+from enum import Enum
+from math import inf
+from typing import Literal, Protocol
 
 import msgspec
 
 from batchtts.errors import LocalProtocolError, RemoteProtocolError
+from batchtts.wire.events import (
+    Acknowledged,
+    Audio,
+    Closed,
+    Done,
+    Event,
+    Failed,
+    Fault,
+    Finished,
+    Guess,
+    Heard,
+    Late,
+    Named,
+    Ready,
+    Stalled,
+    Words,
+)
+from batchtts.wire.words import Coverage
+
+Encoding = Literal["s16le", "f32le", "mulaw", "alaw"]
 
 
-class Fault(Enum):
-    """Whose fault a failure is, as far as the provider says."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traits:
+    """What a provider's conversations are like.
 
-    ENGINE = auto()  # theirs; another attempt may succeed
-    BUSY = auto()  # nobody's; too many requests for now
-    SCRIPT = auto()  # this script will never be spoken
-    VOICE = auto()  # no such voice, model or language
-    KEY = auto()  # the key is refused
-    QUOTA = auto()  # nothing left to spend
+    Attributes:
+        greets: The provider speaks first.
+        reusable: One connection may carry a second script.
+        linger_s: Seconds to wait after Done for more of the same script.
+        idle_s: Seconds without a script after which the provider may have given
+            the connection up, so that a new one is the better choice.
+        sends_binary: Audio comes as binary messages.
+        times_words: Timings were asked for, and come for every word.
+        raw_encoding: Of audio without a header.
+        raw_hz: Sample rate of audio without a header.
+    """
 
-
-class Ready(msgspec.Struct, frozen=True):
-    """The provider accepts text."""
-
-
-class Audio(msgspec.Struct, frozen=True):
-    """Some encoded audio, not necessarily a whole number of samples."""
-
-    payload: bytes
-    context: str | None = None
-    item: str | None = None
-
-
-class Done(msgspec.Struct, frozen=True):
-    """The provider's end marker; some providers send several per commit."""
-
-    context: str | None = None
-    item: str | None = None
-
-
-class Finished(msgspec.Struct, frozen=True):
-    """The whole script has been heard."""
-
-
-class Failed(msgspec.Struct, frozen=True):
-    """The provider says that it cannot, or we see that it did not."""
-
-    reason: str
-    fault: Fault = Fault.ENGINE
-    context: str | None = None
-
-
-class Stalled(msgspec.Struct, frozen=True):
-    """Our patience ran out."""
-
-    reason: str
-
-
-class Closed(msgspec.Struct, frozen=True):
-    """The connection is gone; says when in the conversation that was."""
-
-    code: int | None
-    reason: str = ""
-    awaited: str = ""
-
-
-class Late(msgspec.Struct, frozen=True):
-    """Audio of a script that was taken for finished: it was cut short."""
-
-    context: str
-
-
-Event = Ready | Audio | Done | Finished | Failed | Stalled | Closed | Late
+    greets: bool = False
+    reusable: bool = False
+    linger_s: float = 0.0
+    idle_s: float = inf
+    sends_binary: bool = False
+    times_words: bool = False
+    raw_encoding: Encoding = "s16le"
+    raw_hz: int = 24_000
 
 
 class Dialect(Protocol):
     """What one provider says, and how. One instance per connection."""
 
     @property
-    def greets(self) -> bool:
-        """The provider speaks first."""
-
-    @property
-    def reusable(self) -> bool:
-        """One connection may carry a second script."""
-
-    @property
-    def linger_s(self) -> float:
-        """Seconds to wait after Done for more of the same script."""
+    def traits(self) -> Traits:
+        """What to expect; the same for the life of the dialect."""
 
     def hello(self) -> list[str]:
         """Messages that come before the first script."""
@@ -108,8 +83,8 @@ class Dialect(Protocol):
     def speak(self, script: str, context: str) -> list[str]:
         """Messages that carry a whole script and its commit."""
 
-    def parse(self, message: str | bytes) -> Event | None:
-        """Translate one message; None if it means nothing to us."""
+    def parse(self, message: str | bytes) -> Sequence[Event]:
+        """Translate one text message, as text or in UTF-8; it may mean nothing to us."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +102,7 @@ class State(Enum):
     OPENING = "greeting"
     IDLE = "script"
     COMMITTED = "first audio"
+    ACKNOWLEDGED = "first words"  # from a recognizer, which may hear none
     SPEAKING = "next audio"
     LINGERING = "second thoughts"
     SPENT = "nothing"  # never speak here again
@@ -135,11 +111,37 @@ class State(Enum):
 TRANSITIONS: dict[State, dict[type[Event], State]] = {
     State.OPENING: {Ready: State.IDLE},
     State.IDLE: {},
-    State.COMMITTED: {Audio: State.SPEAKING},
-    State.SPEAKING: {Audio: State.SPEAKING, Done: State.LINGERING},
-    State.LINGERING: {Audio: State.SPEAKING, Done: State.LINGERING, Finished: State.IDLE},
+    State.COMMITTED: {
+        Audio: State.SPEAKING,
+        Acknowledged: State.ACKNOWLEDGED,
+        Guess: State.SPEAKING,
+        Heard: State.LINGERING,
+    },
+    State.ACKNOWLEDGED: {
+        Guess: State.SPEAKING,
+        Heard: State.LINGERING,
+        Finished: State.IDLE,
+    },
+    State.SPEAKING: {
+        Audio: State.SPEAKING,
+        Done: State.LINGERING,
+        Acknowledged: State.SPEAKING,
+        Guess: State.SPEAKING,
+        Heard: State.LINGERING,
+    },
+    State.LINGERING: {
+        Audio: State.SPEAKING,
+        Done: State.LINGERING,
+        Acknowledged: State.LINGERING,
+        Guess: State.SPEAKING,
+        Heard: State.LINGERING,
+        Finished: State.IDLE,
+    },
     State.SPENT: {},
 }
+
+#: Events that say something and move nothing.
+_ASIDES = (Named, Words)
 
 #: What reading a message may raise, whatever the message holds.
 UNREADABLE = (
@@ -157,14 +159,19 @@ class Dialogue:
 
     def __init__(self, dialect: Dialect, patience: Patience) -> None:
         self.dialect = dialect
-        self.state = State.OPENING if dialect.greets else State.IDLE
+        self._traits = traits = dialect.traits
+        self.state = State.OPENING if traits.greets else State.IDLE
         self._waits = {
             State.OPENING: patience.greeting_s,
             State.COMMITTED: patience.first_audio_s,
+            State.ACKNOWLEDGED: patience.next_audio_s,
             State.SPEAKING: patience.next_audio_s,
-            State.LINGERING: dialect.linger_s,
+            State.LINGERING: traits.linger_s,
         }
+        self._request: str | None = None
         self._context: str | None = None
+        self._coverage = Coverage("")
+        self._seen: Counter[str] = Counter()
         self._open: set[str | None] = set()  # items with audio and without their end
         self._ended: set[str | None] = set()
         self._earlier: set[str | None] = set()  # items of the scripts before this one
@@ -173,7 +180,23 @@ class Dialogue:
     @property
     def patience_s(self) -> float:
         """Seconds to wait for the next message before calling receive_silence()."""
-        return self._waits.get(self.state, float("inf"))
+        return self._waits.get(self.state, inf)
+
+    @property
+    def account(self) -> str:
+        """What came for this script so far, and the names it goes by; empty before it."""
+        if self._context is None:
+            return ""
+        kinds = ", ".join(f"{count} {kind}" for kind, count in self._seen.items())
+        names = f"request {self._request}" if self._request else ""
+        names += f"{', ' if names else ''}context {self._context}"
+        return f"after {kinds or 'nothing'}" + (f" ({names})" if names else "")
+
+    def adopt(self, dialect: Dialect) -> None:
+        """Go on in another voice, which the messages carry and not the connection."""
+        if self.state is not State.IDLE:
+            raise LocalProtocolError(f"cannot adopt: the dialogue awaits {self.state.value}")
+        self.dialect, self._traits = dialect, dialect.traits
 
     def speak(self, script: str, context: str) -> list[str]:
         """Return the messages that carry a whole script and its commit.
@@ -181,72 +204,121 @@ class Dialogue:
         Raises:
             LocalProtocolError: the last script is not finished, or failed.
         """
+        self.begin(context)
+        self._coverage = Coverage(script if self._traits.times_words else "")
+        return self.dialect.speak(script, context)
+
+    def begin(self, context: str) -> None:
+        """Await what a commit brings.
+
+        Raises:
+            LocalProtocolError: the last one is not finished, or failed.
+        """
         if self.state is not State.IDLE:
             raise LocalProtocolError(f"cannot speak: the dialogue awaits {self.state.value}")
         self.state, self._context = State.COMMITTED, context
+        self._seen.clear()
         self._earlier |= self._ended
         self._ended.clear()
-        return self.dialect.speak(script, context)
 
-    def receive(self, message: str | bytes) -> Event | None:
-        """Take in one message; None if it changes nothing.
+    def receive(self, message: str | bytes) -> list[Event]:
+        """Take in one text message, as text or in UTF-8; return what it changes.
 
         Raises:
             RemoteProtocolError: the message cannot be read, or not now.
         """
         try:
-            event = self.dialect.parse(message)
+            said = self.dialect.parse(message)
         except UNREADABLE as error:
             self.state = State.SPENT
             raise RemoteProtocolError(f"cannot read {_shorten(message)}") from error
-        if event is None or (isinstance(event, Audio) and not event.payload):
-            return None
+        if not said:
+            self._seen["other"] += 1
+        events: list[Event] = []
+        for event in said:
+            events += self._receive(event)
+        return events
+
+    def receive_binary(self, payload: bytes) -> list[Event]:
+        """Take in one binary message: audio, where that is how audio comes.
+
+        Raises:
+            RemoteProtocolError: it is not, or not now.
+        """
+        if not self._traits.sends_binary:
+            self.state = State.SPENT
+            raise RemoteProtocolError(f"cannot read a binary message of {len(payload)} bytes")
+        return self._receive(Audio(payload))
+
+    def receive_silence(self) -> list[Event]:
+        """Nothing came for `patience_s` seconds."""
+        if self.state is State.LINGERING and (missing := self._coverage.missing()):
+            return self._step(Failed(f"no word timings for {_shorten(missing)}", Fault.CUT))
+        if self.state in (State.LINGERING, State.ACKNOWLEDGED):
+            return self._step(Finished())
+        return self._step(Stalled(f"no {self.state.value} within {self.patience_s:g} s"))
+
+    def receive_close(self, code: int | None, reason: str) -> list[Event]:
+        """The connection is closed, by whom and however politely."""
+        return self._step(Closed(code, reason, self.state.value))
+
+    def _receive(self, event: Event) -> list[Event]:
+        kind = type(event).__name__.lower()
+        if isinstance(event, Audio) and not event.payload:
+            self._seen["empty audio"] += 1
+            return []
+        self._seen[kind] += 1
         context = getattr(event, "context", None)
         # Before the first script there is no other one that a message could belong to.
         if context is None or self._context is None or context == self._context:
             return self._step(event)
         return self._receive_stale(event, context)
 
-    def receive_silence(self) -> Event:
-        """Nothing came for `patience_s` seconds."""
-        if self.state is State.LINGERING:
-            return self._step(Finished())
-        return self._step(Stalled(f"no {self.state.value} within {self.patience_s:g} s"))
-
-    def receive_close(self, code: int | None, reason: str) -> Event:
-        """The connection is closed, by whom and however politely."""
-        return self._step(Closed(code, reason, self.state.value))
-
-    def _receive_stale(self, event: Event, context: str) -> Event | None:
+    def _receive_stale(self, event: Event, context: str) -> list[Event]:
         """Leave out what belongs to another script; say so if that one counted as complete."""
         if isinstance(event, Audio) and context in self._finished:
             self._finished.remove(context)
-            return Late(context)
-        return None
+            return [Late(context)]
+        return []
 
-    def _step(self, event: Event) -> Event:
+    def _step(self, event: Event) -> list[Event]:
         match event:
             case Failed() | Stalled() | Closed():
                 self.state = State.SPENT
-                return event
+                return [event]
             case Audio(item=item, context=context):
                 self._begin_item(item, context)
             case Done(item=item):
                 if failure := self._end_item(item):
-                    return failure
+                    return [failure]
                 if self._open:
-                    return event  # another item is still being spoken
-            case Ready() | Finished() | Late():
+                    return [event]  # another item is still being spoken
+            case Named(request=request):
+                self._request = request
+            case Words(item=item, words=words):
+                self._coverage.add(item, words)
+            case _:
                 pass
-        was = self.state
-        self.state = TRANSITIONS[was].get(type(event), State.SPENT)
-        if self.state is State.SPENT:
-            raise RemoteProtocolError(f"{type(event).__name__} while awaiting {was.value}")
+        return [event, *self._move(event)]
+
+    def _move(self, event: Event) -> list[Event]:
+        """Change the state as the table says; return what follows from that at once."""
+        if not isinstance(event, _ASIDES):
+            was = self.state
+            self.state = TRANSITIONS[was].get(type(event), State.SPENT)
+            if self.state is State.SPENT:
+                raise RemoteProtocolError(f"{type(event).__name__} while awaiting {was.value}")
         if isinstance(event, Finished):
             self._finish()
-        elif isinstance(event, Done) and not self.dialect.linger_s:
+        elif self.state is State.LINGERING and self._is_over(event):
             return self._step(Finished())
-        return event
+        return []
+
+    def _is_over(self, event: Event) -> bool:
+        """Whether there is nothing left to wait for."""
+        if isinstance(event, Done) and not self._traits.linger_s:
+            return self._coverage.missing() is None
+        return self._coverage.is_whole and self._coverage.items <= self._ended
 
     def _begin_item(self, item: str | None, context: str | None) -> None:
         """Take an item for begun, or gone on with.
@@ -280,7 +352,7 @@ class Dialogue:
     def _finish(self) -> None:
         if self._context is not None:
             self._finished.append(self._context)
-        if not self.dialect.reusable:
+        if not self._traits.reusable:
             self.state = State.SPENT
 
 

@@ -10,7 +10,9 @@ import logging
 import os
 import re
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 from urllib.parse import SplitResult, urlsplit
 
 import h11
@@ -25,8 +27,8 @@ from wsproto.utilities import ProtocolError
 
 from batchtts import errors
 from batchtts.wire.dialogue import Dialogue, Patience
-from batchtts.wire.provider import Provider, Vocabulary
-from batchtts.wire.session import CLOSE_S, Session
+from batchtts.wire.provider import Headers, Vocabulary, bearer
+from batchtts.wire.session import CLOSE_S, Session, Tape
 from batchtts.wire.tap import LARGEST_BYTES, Tap
 
 CONNECT_S = 10.0  # for TCP and TLS, and again for upgrade and greeting
@@ -42,6 +44,17 @@ _RIGHT_ENDPOINT = "is this the right --endpoint?"
 logging.getLogger("trio-websocket").setLevel(logging.WARNING)
 
 
+class Callee(Protocol):
+    """What must be known of somebody to call them."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def key_variable(self) -> str | None: ...
+    @property
+    def headers(self) -> Callable[[str], Headers]: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
     """How a provider is reached: where, with which key, and how patiently.
@@ -49,25 +62,37 @@ class Line:
     Attributes:
         name: The provider's name, for messages.
         url: Scheme and host; a path here replaces the dialect's own.
-        key: Sent as a bearer token; never shown.
+        key: Never shown.
         key_variable: Where the key came from, for messages.
+        headers: What the key looks like in the handshake request.
+        record: Makes the tape of a connection from the path that it asks for.
     """
 
     name: str
     url: str
     key: str | None = field(default=None, repr=False)
     key_variable: str | None = None
+    headers: Callable[[str], Headers] = bearer
     patience: Patience = field(default_factory=Patience)
+    record: Callable[[str], Tape] | None = None
     tls: ssl.SSLContext | None = field(default=None, repr=False)
 
     @classmethod
-    def to(cls, provider: Provider, url: str, key: str | None) -> Line:
+    def to(
+        cls,
+        callee: Callee,
+        url: str,
+        key: str | None,
+        record: Callable[[str], Tape] | None = None,
+    ) -> Line:
         """Return the line to a provider at an address; what TLS trusts is read once."""
         return cls(
-            name=provider.name,
+            name=callee.name,
             url=url,
             key=key,
-            key_variable=provider.key_variable,
+            key_variable=callee.key_variable,
+            headers=callee.headers,
+            record=record,
             tls=ssl.create_default_context() if urlsplit(url).scheme == "wss" else None,
         )
 
@@ -132,7 +157,8 @@ class Line:
             await trio.lowlevel.checkpoint()  # lets a refusal come first
             return self._unanswered(stream.banner)
         stream.on_end = lambda: None
-        session = Session(ws, Dialogue(dialect, self.patience), self._explain, stream)
+        tape = self.record(path) if self.record else None
+        session = Session(ws, Dialogue(dialect, self.patience), self._explain, stream, tape)
         try:
             await session.greet()
         except errors.BatchttsError as error:
@@ -159,7 +185,8 @@ class Line:
         return f"{path}?{query}" if query else path, host
 
     def _headers(self) -> list[tuple[bytes, bytes]]:
-        return [(b"Authorization", f"Bearer {self.key}".encode())] if self.key else []
+        headers = self.headers(self.key) if self.key else ()
+        return [(name.encode(), value.encode()) for name, value in headers]
 
     async def _open_stream(self) -> Tap:
         parts = urlsplit(self.url)

@@ -2,26 +2,40 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from batchtts.wire.embedded import EMBEDDED_VOICES
-from batchtts.wire.provider import Provider
+from batchtts.wire.provider import Manner, Provider, read_options
 from batchtts.wire.together import PROVIDER as TOGETHER
+from batchtts.wire.together import Options as TogetherOptions
 from batchtts.wire.together import Together
+
+
+class Options(TogetherOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Those of Together.
+
+    Attributes:
+        linger_s: Our server makes one item of a commit; what is left of the window
+            only keeps this on the same path as the provider that does not promise so.
+    """
+
+    linger_s: float = 0.02
+
+
+def _dialect(manner: Manner) -> Together:
+    options = read_options(manner, Options)
+    return Together(manner.voice, manner.speed, options, manner.word_timestamps)
+
 
 PROVIDER = Provider(
     name="local",
     about="voices on this machine; no key, no network, no cost",
     url=None,
     key_variable=None,
-    # Our server makes one item of a commit; what is left of the window only
-    # keeps this on the same path as the provider that does not promise so.
-    dialect=partial(Together, linger_s=0.02),
+    dialect=_dialect,
     voices=EMBEDDED_VOICES,
-    open_models=False,
     sample_rate_hz=TOGETHER.sample_rate_hz,
     segment_chars=TOGETHER.segment_chars,
-    workers=8,
     usd_per_million_chars={voice.model: 0.0 for voice in EMBEDDED_VOICES},
     prices_as_of=TOGETHER.prices_as_of,
+    options=Options,
+    inaudible=TOGETHER.inaudible,
 )

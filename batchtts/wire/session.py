@@ -6,27 +6,29 @@ or RunError, never inside an ExceptionGroup: the retry predicate must see it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection
 
 from batchtts import errors
-from batchtts.wire.dialogue import (
+from batchtts.model import Word
+from batchtts.wire.dialogue import Dialogue, State
+from batchtts.wire.events import (
     Audio,
     Closed,
-    Dialogue,
     Done,
     Event,
     Failed,
     Fault,
-    Finished,
+    Heard,
     Late,
-    Ready,
     Stalled,
-    State,
+    Words,
 )
+from batchtts.wire.provider import Vocabulary
 from batchtts.wire.tap import Tap
 
 SEND_S = 20.0  # for a whole script to leave
@@ -60,11 +62,32 @@ class Listener:
         hear: Takes a payload and the item that it belongs to.
         said: The provider is no longer at work on the request.
         late: A script of this session that counted as whole was cut short.
+        time: Takes the times of words and the item that they belong to.
     """
 
     hear: Callable[[bytes, str | None], None]
     said: Callable[[], None]
     late: Callable[[str], None]
+    time: Callable[[Sequence[Word], str | None], None]
+
+
+class Tape(Protocol):
+    """Keeps what is said; none of these may block."""
+
+    def sent(self, message: str) -> None:
+        """We have said this."""
+
+    def received(self, message: str | bytes) -> None:
+        """The provider has said this, in text (maybe in UTF-8)."""
+
+    def received_binary(self, payload: bytes) -> None:
+        """The provider has said this, in a binary message."""
+
+    def waited(self) -> None:
+        """Our patience ran out, or the quiet window was over."""
+
+    def closed(self, code: int | None) -> None:
+        """The connection is closed."""
 
 
 Explain = Callable[[errors.BatchttsError], errors.BatchttsError]
@@ -87,23 +110,33 @@ class Session:
         dialogue: Dialogue,
         explain: Explain = _as_it_is,
         tap: Tap | None = None,
+        tape: Tape | None = None,
     ) -> None:
         """Talk over an open connection.
 
         Args:
             explain: Puts the provider's words in a form for people, without our key.
             tap: Where messages come from before *ws* is asked.
+            tape: Where the talk is recorded.
         """
         self._ws = ws
         self._dialogue = dialogue
         self._explain = explain
         self._tap = tap
+        self._tape = tape
         self._over = trio.Event()
+        self._rests_since = trio.current_time()
 
     @property
     def reusable(self) -> bool:
         """Whether another script may be spoken here."""
-        return self._dialogue.state is State.IDLE and self._ws.closed is None
+        rests_s = trio.current_time() - self._rests_since
+        is_fresh = rests_s < self._dialogue.dialect.traits.idle_s
+        return self._dialogue.state is State.IDLE and self._ws.closed is None and is_fresh
+
+    def adopt(self, dialect: Vocabulary) -> None:
+        """Go on in another voice, which the messages carry and not the connection."""
+        self._dialogue.adopt(dialect)
 
     async def greet(self) -> None:
         """Wait for the provider's greeting, if it has one, and answer it.
@@ -132,6 +165,8 @@ class Session:
                     timeline.last_audio_at = now
                     timeline.first_audio_at = timeline.first_audio_at or now
                     listener.hear(payload, item)
+                case Words(words=words, item=item):
+                    listener.time(words, item)
                 case Done() if self._dialogue.state is State.LINGERING:
                     listener.said()
                 case Late(context=earlier):
@@ -143,6 +178,24 @@ class Session:
         listener.said()
         return timeline
 
+    async def transcribe(self, messages: Sequence[str], context: str) -> str:
+        """Return what a recognizer hears in the audio that *messages* carry.
+
+        Raises:
+            AttemptError: this attempt failed, and with it the session.
+            RunError: nor will any other.
+        """
+        self._dialogue.begin(context)
+        await self._send(messages)
+        heard: list[str] = []
+
+        def react(event: Event, now: float) -> None:
+            if isinstance(event, Heard):
+                heard.append(event.text)
+
+        await self._converse(react)
+        return " ".join(text.strip() for text in heard if text.strip())
+
     def close(self) -> None:
         """Let the connection go; its own task says goodbye."""
         self._over.set()
@@ -153,9 +206,11 @@ class Session:
         with trio.move_on_after(CLOSE_S):
             await self._ws.aclose()
 
-    async def _send(self, messages: list[str]) -> None:
+    async def _send(self, messages: Sequence[str]) -> None:
         with trio.move_on_after(SEND_S) as scope:
             for message in messages:
+                if self._tape is not None:
+                    self._tape.sent(message)
                 try:
                     await self._ws.send_message(message)
                 except ConnectionClosed as error:
@@ -169,38 +224,64 @@ class Session:
         while (state := self._dialogue.state) not in _AT_REST:
             with trio.CancelScope(deadline=since + self._dialogue.patience_s):
                 while self._dialogue.state is state:
-                    event = await self._receive()
-                    if event is not None:
+                    for event in await self._receive():
                         since = trio.current_time()
                         react(self._examine(event), since)
             now = trio.current_time()
             if self._dialogue.state is state and now >= since + self._dialogue.patience_s:
-                react(self._examine(self._dialogue.receive_silence()), now)
+                if self._tape is not None:
+                    self._tape.waited()
+                for event in self._dialogue.receive_silence():
+                    react(self._examine(event), now)
+        self._rests_since = trio.current_time()
 
     def _examine(self, event: Event) -> Event:
         """Return an event of success; failures come out as exceptions."""
         match event:
             case Failed(reason=reason, fault=fault):
-                raise self._explain(_ERRORS[fault](reason))
+                raise self._explain(_ERRORS[fault](self._account_for(reason)))
             case Stalled(reason=reason):
-                raise errors.Stalled(reason)
+                raise errors.Stalled(self._account_for(reason))
             case Closed(reason=reason):
-                raise self._explain(errors.SessionLost(reason))
-            case Ready() | Audio() | Done() | Finished() | Late():
+                raise self._explain(errors.SessionLost(self._account_for(reason)))
+            case _:
                 return event
 
-    async def _receive(self) -> Event | None:
-        message: str | bytes | None = None
-        if self._tap is not None:
-            message = await self._tap.message()
-        if message is None:
-            try:
-                message = await self._ws.get_message()
-            except ConnectionClosed as error:
-                code = error.reason.code if error.reason else None
-                awaited = self._dialogue.state.value
-                return self._dialogue.receive_close(code, _describe(error, awaited))
-        return self._dialogue.receive(message)
+    def _account_for(self, reason: str) -> str:
+        """Add what was seen to what went wrong."""
+        account = self._dialogue.account
+        return f"{reason}; {account}" if account else reason
+
+    async def _receive(self) -> list[Event]:
+        try:
+            return await self._hear()
+        except errors.RemoteProtocolError as error:
+            reason = self._account_for(str(error))
+            raise self._explain(errors.RemoteProtocolError(reason)) from error.__cause__
+
+    async def _hear(self) -> list[Event]:
+        """Take in the next message, which may be the end of the connection."""
+        if self._tap is not None and (message := await self._tap.message()) is not None:
+            if self._tape is not None:
+                self._tape.received(message)
+            return self._dialogue.receive(message)
+        try:
+            said = await self._ws.get_message()
+        except ConnectionClosed as error:
+            return self._hear_close(error)
+        if isinstance(said, bytes):
+            if self._tape is not None:
+                self._tape.received_binary(said)
+            return self._dialogue.receive_binary(said)
+        if self._tape is not None:
+            self._tape.received(said)
+        return self._dialogue.receive(said)
+
+    def _hear_close(self, error: ConnectionClosed) -> list[Event]:
+        code = error.reason.code if error.reason else None
+        if self._tape is not None:
+            self._tape.closed(code)
+        return self._dialogue.receive_close(code, _describe(error, self._dialogue.state.value))
 
 
 _AT_REST = frozenset({State.IDLE, State.SPENT})
@@ -212,6 +293,7 @@ _ERRORS: dict[Fault, type[errors.BatchttsError]] = {
     Fault.VOICE: errors.VoiceUnavailable,
     Fault.KEY: errors.Unauthorized,
     Fault.QUOTA: errors.QuotaExhausted,
+    Fault.CUT: errors.Truncated,
 }
 
 

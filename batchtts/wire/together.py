@@ -9,18 +9,23 @@ Source: Together's WebSocket guide and API reference for text to speech.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
 from urllib.parse import quote, urlencode
 
 import msgspec
 import pybase64
 
-from batchtts.model import Voice
-from batchtts.wire.dialogue import Audio, Done, Event, Failed, Fault, Ready
+from batchtts.model import Voice, Word
+from batchtts.wire import prices
+from batchtts.wire.dialogue import Traits
+from batchtts.wire.events import Audio, Done, Event, Failed, Fault, Named, Ready, Words
 from batchtts.wire.kokoro import KOKORO, KOKORO_VOICES, ORPHEUS, ORPHEUS_VOICES
-from batchtts.wire.provider import Provider
+from batchtts.wire.provider import Manner, Provider, read_options
 
 PATH = "/v1/audio/speech/websocket"
+RATE_HZ = 24_000
 
 #: What a failed frame's code means; anything else is judged by its type.
 _FAULTS = {
@@ -34,6 +39,27 @@ _FAULTS = {
 }
 
 
+class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a job file may ask of Together in `[options]`.
+
+    Attributes:
+        segment: Where the server may cut a script into items.
+        max_partial_length: Characters after which it may cut in any case.
+        sample_rate: Hz; Kokoro and Orpheus speak at 24,000 whatever is asked.
+        language: As the provider spells it, such as ``en`` or ``zh-hk``.
+        extra_params: Sent as it is, for example
+            ``{pronunciation_dict = ["NATO/nay toe"]}``.
+        linger_s: The quiet window after the last ``done``.
+    """
+
+    segment: Literal["sentence", "immediate", "never"] = "never"
+    max_partial_length: Annotated[int, msgspec.Meta(ge=1)] = 250
+    sample_rate: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    language: str | None = None
+    extra_params: dict[str, object] = {}
+    linger_s: Annotated[float, msgspec.Meta(ge=0)] = 0.5
+
+
 class _Error(msgspec.Struct):
     message: str | None = None
     type: str | None = None
@@ -41,8 +67,15 @@ class _Error(msgspec.Struct):
 
 
 class _Session(msgspec.Struct):
+    id: str | None = None
     voice: str | None = None
     model: str | None = None
+
+
+class _Timings(msgspec.Struct):
+    words: list[str] = []
+    start_seconds: list[float] = []
+    end_seconds: list[float] = []
 
 
 class _Message(msgspec.Struct):
@@ -55,6 +88,10 @@ class _Message(msgspec.Struct):
     error: _Error | str | None = None
     message: str | None = None
     session: _Session | None = None
+    words: list[str] = []
+    start_seconds: list[float] = []
+    end_seconds: list[float] = []
+    timestamps: _Timings | None = None
 
 
 _KNOWN = {voice.name for voice in (*KOKORO_VOICES, *ORPHEUS_VOICES)}
@@ -74,6 +111,7 @@ _MATTERS = {
     "conversation.item.audio_output.delta",
     "conversation.item.audio_output.done",
     "conversation.item.tts.failed",
+    "conversation.item.word_timestamps",
     "error",
     "session.created",
     "session.updated",
@@ -86,29 +124,62 @@ class Together:
 
     voice: Voice
     speed: float = 1.0
-    linger_s: float = 0.5
-    max_partial_chars: int = 250
+    options: Options = field(default_factory=Options)
+    word_timestamps: bool = False
 
-    greets = True
-    reusable = True
+    @classmethod
+    def of(cls, manner: Manner) -> Together:
+        """Return the dialect of a connection that speaks in this manner."""
+        options = read_options(manner, Options)
+        return cls(manner.voice, manner.speed, options, manner.word_timestamps)
+
+    @property
+    def traits(self) -> Traits:
+        """The provider greets, and says when an item ends but not when a commit does."""
+        return Traits(
+            greets=True,
+            reusable=True,
+            linger_s=self.options.linger_s,
+            times_words=self.word_timestamps,
+            raw_hz=self._rate_hz,
+        )
+
+    @property
+    def _rate_hz(self) -> int:
+        """Kokoro and Orpheus keep to their own rate; others honour what is asked."""
+        is_fixed = self.voice.model in (KOKORO, ORPHEUS)
+        return RATE_HZ if is_fixed else self.options.sample_rate or RATE_HZ
 
     @property
     def resource(self) -> str:
         """Path and query of the handshake request."""
-        query = {
+        options = self.options
+        query: dict[str, object] = {
             "model": self.voice.model,
             "voice": self.voice.name,
             "response_format": "pcm",
-            "segment": "never",
-            "max_partial_length": self.max_partial_chars,
+            "segment": options.segment,
+            "max_partial_length": options.max_partial_length,
+            "speed": None if self.speed == 1.0 else f"{self.speed:g}",
+            "sample_rate": options.sample_rate,
+            "language": options.language or self._language,
+            "alignment": "word" if self.word_timestamps else None,
         }
-        if self.speed != 1.0:
-            query["speed"] = f"{self.speed:g}"
-        return f"{PATH}?{urlencode(query, quote_via=quote)}"
+        asked = {name: value for name, value in query.items() if value is not None}
+        return f"{PATH}?{urlencode(asked, quote_via=quote)}"
+
+    @property
+    def _language(self) -> str | None:
+        """The row's language, for models whose voices do not imply it."""
+        is_implied = self.voice.model in (KOKORO, ORPHEUS) or self.voice.language == "und"
+        return None if is_implied else self.voice.language
 
     def hello(self) -> list[str]:
-        """Nothing: model, voice and speed are in the query."""
-        return []
+        """What has no place in the query; the rest is there."""
+        if not self.options.extra_params:
+            return []
+        session = {"extra_params": self.options.extra_params}
+        return [_encode({"type": "tts_session.updated", "session": session}).decode()]
 
     def speak(self, script: str, context: str) -> list[str]:
         """Append the whole script to a context of its own and commit it."""
@@ -116,24 +187,32 @@ class Together:
         commit = {"type": "input_text_buffer.commit", "context_id": context}
         return [_encode(append).decode(), _encode(commit).decode()]
 
-    def parse(self, message: str | bytes) -> Event | None:
+    def parse(self, message: str | bytes) -> Sequence[Event]:
         """Translate one server message."""
         said = _decode(message)
         if said is None:
-            return None
+            return ()
         match said.type:
             case "conversation.item.audio_output.delta":
-                return Audio(_decode_base64(said.delta), said.context_id, said.item_id)
+                return (Audio(_decode_base64(said.delta), said.context_id, said.item_id),)
             case "conversation.item.audio_output.done":
-                return Done(said.context_id, said.item_id)
+                return (Done(said.context_id, said.item_id),)
+            case "conversation.item.word_timestamps":
+                return (Words(_words(said), said.context_id, said.item_id),)
             case "session.created":
-                return self._check(said.session) or Ready()
+                return self._greeted(said.session)
             case "session.updated":
-                return self._check(said.session)
+                refusal = self._check(said.session)
+                return (refusal,) if refusal else ()
             case "conversation.item.tts.failed" | "error":
-                return _failed(said)
+                return (_failed(said),)
             case _:
-                return None
+                return ()
+
+    def _greeted(self, session: _Session | None) -> Sequence[Event]:
+        name = Named(session.id) if session and session.id else None
+        greeting = self._check(session) or Ready()
+        return (name, greeting) if name else (greeting,)
 
     def _check(self, session: _Session | None) -> Failed | None:
         """A session in another voice that we know would speak every script wrongly."""
@@ -164,6 +243,13 @@ def _decode_base64(delta: msgspec.Raw) -> bytes:
         return pybase64.b64decode(msgspec.json.decode(delta, type=str), validate=True)
 
 
+def _words(said: _Message) -> tuple[Word, ...]:
+    """The timings of a message; one client of the vendor's finds them one level down."""
+    told = said.timestamps or said
+    times = zip(told.words, told.start_seconds, told.end_seconds, strict=True)
+    return tuple(Word(*each) for each in times)
+
+
 def _failed(said: _Message) -> Failed:
     error = said.error if isinstance(said.error, _Error) else _Error(message=said.error)
     reason = error.message or said.message or "no reason given"
@@ -187,12 +273,13 @@ PROVIDER = Provider(
     about="Together AI: Kokoro-82M, Orpheus 3B and others over one WebSocket",
     url="wss://api.together.ai",
     key_variable="TOGETHER_API_KEY",
-    dialect=Together,
+    dialect=Together.of,
     voices=(*KOKORO_VOICES, *ORPHEUS_VOICES),
     open_models=True,
-    sample_rate_hz=24_000,
+    sample_rate_hz=RATE_HZ,
     segment_chars=250,
-    workers=8,
-    usd_per_million_chars={KOKORO: 4.0, ORPHEUS: 15.0, "cartesia/sonic-2": 65.0},
-    prices_as_of="2026-08-21",
+    usd_per_million_chars=prices.TOGETHER,
+    prices_as_of=prices.AS_OF,
+    options=Options,
+    inaudible=frozenset({"linger_s"}),
 )
