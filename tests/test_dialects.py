@@ -1,9 +1,4 @@
-"""Replay conversations with a provider: what it said, and what we must make of it.
-
-In tests/dialogues/*.txt a line that begins with ``<`` is said by the provider,
-``>`` by us; ``~`` is silence until our patience runs out, ``< close 1000`` the
-end of the connection; ``#`` says what the conversation shows.
-"""
+"""Conversations with Together, and what holds for every dialogue; see `tests.talks`."""
 
 from __future__ import annotations
 
@@ -12,7 +7,6 @@ import json
 import wave
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 import pybase64
@@ -23,7 +17,6 @@ from hypothesis import strategies as st
 from batchtts.audio.decode import Hearing
 from batchtts.errors import LocalProtocolError, RemoteProtocolError
 from batchtts.model import Voice
-from batchtts.wire import registry
 from batchtts.wire.dialogue import Dialogue, Patience, State, Traits
 from batchtts.wire.events import (
     Audio,
@@ -40,11 +33,10 @@ from batchtts.wire.events import (
     Words,
 )
 from batchtts.wire.kokoro import KOKORO
-from batchtts.wire.provider import Manner
 from batchtts.wire.together import Together
+from tests import talks
+from tests.talks import NAMES, Refused, lines, replay
 
-RECORDED = Path(__file__).parent / "dialogues"
-NAMES = sorted(path.stem for path in RECORDED.glob("*.txt"))
 DELTA = "conversation.item.audio_output.delta"
 DONE = "conversation.item.audio_output.done"
 HEART = Voice("af_heart", KOKORO, "en-us")
@@ -55,51 +47,9 @@ TWO = b"\x02\x00\x03\x00"
 THREE = b"\x04\x00\x05\x00"
 
 
-@dataclass(frozen=True)
-class Refused:
-    """What the dialogue would not have, in its words."""
-
-    reason: str
-
-
-def lines(name: str) -> list[str]:
-    return (RECORDED / f"{name}.txt").read_text(encoding="utf-8").removesuffix("\n").split("\n")
-
-
-def replay(name: str) -> tuple[Dialogue, list[Event | Refused]]:
-    """Play a recorded conversation; return the dialogue and what it made of it."""
-    dialect = registry.get(name.partition("-")[0]).dialect(Manner(voice=HEART))
-    dialogue = Dialogue(dialect, Patience())
-    unsent = dialect.hello()
-    events: list[Event | Refused] = []
-    for line in lines(name):
-        who, text = line[:1], line[2:]
-        if who == ">":
-            if not unsent:
-                message = json.loads(text)
-                unsent = dialogue.speak(message["text"], message["context_id"])
-            assert unsent.pop(0) == text
-        elif who in "<~":
-            assert not unsent
-            events += hear(dialogue, who, text)
-    assert not unsent
-    return dialogue, events
-
-
-def hear(dialogue: Dialogue, who: str, text: str) -> Sequence[Event | Refused]:
-    if who == "~":
-        return dialogue.receive_silence()
-    if text.startswith("close "):
-        return dialogue.receive_close(int(text.removeprefix("close ")), "")
-    try:
-        return dialogue.receive(text)
-    except RemoteProtocolError as error:
-        return [Refused(str(error))]
-
-
 def meaning(name: str) -> list[Event | Refused]:
-    """What a conversation with Together comes to, but for what it calls itself."""
-    return [event for event in replay(f"together-{name}")[1] if not isinstance(event, Named)]
+    """What a conversation with Together comes to."""
+    return talks.meaning(f"together-{name}")
 
 
 def audio(payload: bytes, item: int = 1, context: str | None = "u1") -> Audio:
@@ -113,7 +63,7 @@ def done(item: int = 1, context: str | None = "u1") -> Done:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_conversation_says_what_it_shows(name: str) -> None:
     assert lines(name)[0].startswith("# ")
-    assert {line[:1] for line in lines(name)} <= set("#<>~")
+    assert {line[:1] for line in lines(name)} <= set("#@=<>~")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -424,7 +374,7 @@ def test_a_frame_nested_too_deeply_cannot_be_read() -> None:
 def test_a_script_is_escaped_as_json() -> None:
     _, events = replay("together-escaped-script")
     append, _ = Together(HEART).speak('"Ahoy!"\n\t\\ café 🐋 „naja“', "u1")
-    assert lines("together-escaped-script")[2] == f"> {append}"
+    assert lines("together-escaped-script")[3] == f"> {append}"
     assert events[-1] == Finished()
 
 
