@@ -11,7 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -30,9 +30,10 @@ from trio_websocket import (
 from batchtts.errors import UsageError
 from batchtts.server.app import Settings, serve
 from batchtts.server.casting import Casting
-from batchtts.server.conversation import Action, Close, Say, Send
+from batchtts.server.conversation import Action, After, Close, Say, Send
 from batchtts.server.engine import Tone
 from batchtts.server.foreground import stay
+from batchtts.server.house import House, Visit
 from batchtts.server.sentences import cut
 from batchtts.server.together import Together
 from batchtts.wire.embedded import EMBEDDED_VOICES
@@ -443,16 +444,25 @@ async def test_a_server_ends_quickly_and_its_children_with_it(
 # ── the protocol without a port ───────────────────────────────────────────────
 
 
+def visit(query: dict[str, str], casting: Casting | None = None) -> Visit:
+    house = House(casting=casting or Casting("hibari", ALL))
+    return Visit(number=1, path="/", query=query, key="k", house=house)
+
+
 def together(**query: str) -> Together:
-    conversation = Together(1, query, Casting("hibari", ALL))
-    (created,) = conversation.greet()
+    conversation = Together(visit(query))
+    created, _ = conversation.greet()
     assert isinstance(created, Send)
     assert json.loads(created.message)["type"] == "session.created"
     return conversation
 
 
 def give(conversation: Together, kind: str, **fields: object) -> list[Action]:
-    return list(conversation.receive(json.dumps({"type": kind, **fields})))
+    return timeless(conversation.receive(json.dumps({"type": kind, **fields})))
+
+
+def timeless(actions: Iterable[Action]) -> list[Action]:
+    return [action for action in actions if not isinstance(action, After)]
 
 
 def append(conversation: Together, text: str, **fields: object) -> list[str]:
@@ -478,7 +488,7 @@ def refusal(actions: list[Action]) -> Message:
 
 
 def refused_greeting(query: dict[str, str], casting: Casting | None = None) -> Message:
-    *first, last = Together(1, query, casting or Casting("hibari", ALL)).greet()
+    *first, last = Together(visit(query, casting)).greet()
     assert last == Close(1000)
     return refusal(first)
 
@@ -601,7 +611,7 @@ def test_a_wrong_message_is_answered_and_the_conversation_goes_on(
     message: str | bytes, code: str
 ) -> None:
     conversation = together(segment="never")
-    assert refusal(list(conversation.receive(message)))["code"] == code
+    assert refusal(timeless(conversation.receive(message)))["code"] == code
     append(conversation, "x")
     assert commit(conversation) == ["x"]
 

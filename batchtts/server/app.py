@@ -33,7 +33,9 @@ from batchtts.model import Voice
 from batchtts.server.casting import Casting, installed_engines
 from batchtts.server.connection import Connection
 from batchtts.server.conversation import Conversation
-from batchtts.server.pool import Pool
+from batchtts.server.house import House, Visit
+from batchtts.server.knobs import Knobs
+from batchtts.server.pool import EngineDied, Pool
 from batchtts.server.together import Together
 from batchtts.server.witness import Log, Page
 from batchtts.wire.embedded import HIBARI
@@ -54,7 +56,7 @@ _GONE = (
     trio.ClosedResourceError,
 )
 
-Converse = Callable[[int, Mapping[str, str], Casting], Conversation]
+Converse = Callable[[Visit], Conversation]
 
 #: What is spoken where.
 PATHS: dict[str, Converse] = {"/v1/audio/speech/websocket": Together}
@@ -95,7 +97,7 @@ async def serve(
     listeners = await _listen(settings)
     with _open_log(settings.log) as log:
         async with _open_studio(settings) as studio, trio.open_nursery() as nursery:
-            door = _Door(settings.key, casting, studio, log)
+            door = _Door(settings.key, House(casting=casting, knobs=Knobs()), studio, log)
             nursery.start_soon(trio.serve_listeners, door.welcome, listeners)
             task_status.started(listeners[0].socket.getsockname()[1])
 
@@ -114,6 +116,9 @@ class _Studio:
             self._pools[voice.model] = Pool(voice.model, self._workers)
         await self._pools[voice.model].speak(text, voice, speed, heard)
 
+    async def listen(self, pcm: bytes, sample_rate_hz: int, model: str) -> str:
+        raise EngineDied("nothing here recognizes speech")
+
     async def close(self) -> None:
         for pool in self._pools.values():
             await pool.close()
@@ -122,9 +127,9 @@ class _Studio:
 class _Door:
     """Lets clients in, or sends them away."""
 
-    def __init__(self, key: str | None, casting: Casting, studio: _Studio, log: Log | None) -> None:
+    def __init__(self, key: str | None, house: House, studio: _Studio, log: Log | None) -> None:
         self._key = key
-        self._casting = casting
+        self._house = house
         self._studio = studio
         self._log = log
         self._numbers = itertools.count(1)
@@ -141,18 +146,19 @@ class _Door:
                         receive_buffer_size=_RECEIVE_BUFFER,
                     )
                     patience.deadline = inf
-                    await self._serve(request)
+                    await self._serve(request, stream)
                 nursery.cancel_scope.cancel()
         except* _GONE as gone:
             _log.debug("client gone  because=%s", gone.exceptions)
         finally:
             await trio.aclose_forcefully(stream)
 
-    async def _serve(self, request: WebSocketRequest) -> None:
+    async def _serve(self, request: WebSocketRequest, stream: trio.SocketStream) -> None:
         address = urlsplit(request.path)
         query = dict(parse_qsl(address.query, keep_blank_values=True))
         converse = PATHS.get(address.path)
-        problem = self._refusal(_key_of(request, query))
+        key = _key_of(request, query)
+        problem = self._refusal(key)
         if converse is None:
             there_are = ", ".join(PATHS)
             await _reject(request, 404, f"nothing speaks at {address.path}; try {there_are}")
@@ -160,10 +166,10 @@ class _Door:
             await _reject(request, 401, problem)
         else:
             number = next(self._numbers)
-            conversation = converse(number, query, self._casting)
+            visit = Visit(number=number, path=address.path, query=query, key=key, house=self._house)
             page = Page(self._log, address.path, number)
             socket = await request.accept()
-            await Connection(socket, conversation, self._studio, page).run()
+            await Connection(socket, stream, converse(visit), self._studio, page).run()
 
     def _refusal(self, key: str) -> str | None:
         if not key:

@@ -1,7 +1,7 @@
 """One client's socket, driven by one conversation.
 
 A reader takes in messages, a writer sends, and every context with something to
-say has a task, so that its items come in order and other contexts do not wait.
+do has a task, so that its items come in order and other contexts do not wait.
 Nothing that a client does, or leaves undone, is felt outside: speech is made at
 the pace of the engines, and not much more of it than the client takes.
 """
@@ -17,11 +17,26 @@ import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection
 
 from batchtts.model import Voice
-from batchtts.server.conversation import Action, Cancel, Close, Conversation, Say, Send
+from batchtts.server.conversation import (
+    Abort,
+    Action,
+    After,
+    Cancel,
+    Close,
+    Conversation,
+    Frame,
+    Listen,
+    Pause,
+    Say,
+    Send,
+    SendBinary,
+)
 from batchtts.server.engine import CannotSpeak
+from batchtts.server.outbox import Outbox
+from batchtts.server.packing import is_plain, pack
 from batchtts.server.pool import EngineDied
 
-Outcome = Literal["spoken", "cannot_speak", "cancelled", "lost"]
+Outcome = Literal["spoken", "heard", "cannot_speak", "cancelled", "lost"]
 
 _AT_ONCE = 4  # items of one connection that are spoken at the same time
 _UNSENT = 1024 * 1024  # characters that may wait for the client before the next item
@@ -30,21 +45,23 @@ _WAITING = 256  # items that may wait before more is read
 _GOODBYE = 5.0  # seconds for the client to close its side
 
 
-class Speaker(Protocol):
-    """Makes speech; see `Pool.speak`, which chooses nothing."""
+class Studio(Protocol):
+    """Makes speech, and recognizes it; see `Pool`, which chooses nothing."""
 
     async def speak(
         self, text: str, voice: Voice, speed: float, heard: Callable[[bytes], Awaitable[None]]
     ) -> None: ...
+    async def listen(self, pcm: bytes, sample_rate_hz: int, model: str) -> str: ...
 
 
 @dataclass(slots=True, eq=False)
 class Item:
-    """Something to say, and what has become of it."""
+    """Something to say, or to listen to, and what has become of it."""
 
-    say: Say
+    work: Say | Listen
     committed: float = field(default_factory=trio.current_time)
     samples: int = 0
+    transcript: str | None = None
     outcome: Outcome | None = None
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
     framed: bool = False  # its last message is on its way
@@ -63,17 +80,25 @@ class Connection:
     def __init__(
         self,
         socket: WebSocketConnection,
+        stream: trio.abc.Stream,
         conversation: Conversation,
-        speaker: Speaker,
+        studio: Studio,
         witness: Witness,
     ) -> None:
+        """Serve one client.
+
+        Args:
+            stream: What *socket* talks over, to break it off.
+        """
         self._socket = socket
+        self._stream = stream
         self._conversation = conversation
-        self._speaker = speaker
+        self._studio = studio
         self._witness = witness
-        self._outbox = _Outbox()
+        self._outbox = Outbox()
         self._contexts: dict[str, deque[Item]] = {}
         self._slots = trio.CapacityLimiter(_AT_ONCE)
+        self._timers: dict[str, trio.CancelScope] = {}
         self._open: set[Item] = set()
         self._fewer = trio.lowlevel.ParkingLot()
 
@@ -81,12 +106,13 @@ class Connection:
         """Talk until the client is gone, or the conversation is over."""
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._write)
+                nursery.start_soon(self._write, nursery)
                 self._act(self._conversation.greet(), nursery)
                 await self._read(nursery)
         except* ConnectionClosed:
             pass  # the ordinary end
         finally:
+            self._conversation.leave()
             for item in list(self._open):
                 self._settle(item, "lost")
 
@@ -97,37 +123,67 @@ class Connection:
             while len(self._open) >= _WAITING:
                 await self._fewer.park()
 
-    async def _write(self) -> None:
+    async def _write(self, nursery: trio.Nursery) -> None:
         while True:
-            message, then = await self._outbox.get()
-            if isinstance(message, Close):
-                with trio.move_on_after(_GOODBYE):
-                    await self._socket.aclose(message.code)
-                return
-            await self._socket.send_message(message)
-            then()
+            frame, then = await self._outbox.get()
+            match frame:
+                case Send(message=message):
+                    await self._socket.send_message(message)
+                case SendBinary(payload=payload):
+                    await self._socket.send_message(payload)
+                case Pause(seconds=seconds):
+                    await trio.sleep(seconds)
+                case After(name=name, seconds=seconds):
+                    self._wind(name, seconds, nursery)
+                case Close(code=code, reason=reason):
+                    with trio.move_on_after(_GOODBYE):
+                        await self._socket.aclose(code, reason or None)
+                    return
+                case Abort():
+                    await trio.aclose_forcefully(self._stream)
+                    return
+                case None:
+                    then()
+
+    def _wind(self, name: str, seconds: float, nursery: trio.Nursery) -> None:
+        """Start a timer, or start it anew."""
+        deadline = trio.current_time() + seconds
+        if name in self._timers:
+            self._timers[name].deadline = deadline
+        else:
+            scope = self._timers[name] = trio.CancelScope(deadline=deadline)
+            nursery.start_soon(self._wait, name, scope, seconds, nursery)
+
+    async def _wait(
+        self, name: str, scope: trio.CancelScope, seconds: float, nursery: trio.Nursery
+    ) -> None:
+        with scope:
+            await trio.sleep_forever()
+        del self._timers[name]
+        if name == "idle" and self._open:
+            self._wind(name, seconds, nursery)
+        else:
+            self._act(self._conversation.expired(name), nursery)
 
     def _act(self, actions: Iterable[Action], nursery: trio.Nursery) -> None:
         for action in actions:
             match action:
-                case Send(message=message):
-                    self._outbox.put(message)
-                case Say():
+                case Say() | Listen():
                     self._enqueue(Item(action), nursery)
                 case Cancel(context=context):
                     self._cancel(context)
-                case Close():
-                    self._outbox.put(action)
+                case _:
+                    self._outbox.put((action,))
 
     def _enqueue(self, item: Item, nursery: trio.Nursery) -> None:
         self._witness.commit(item)
         self._open.add(item)
-        context = item.say.context
+        context = item.work.context
         if context in self._contexts:
             self._contexts[context].append(item)
         else:
             self._contexts[context] = deque([item])
-            nursery.start_soon(self._speak_context, context)
+            nursery.start_soon(self._serve_context, context)
 
     def _cancel(self, context: str) -> None:
         for item in self._contexts.get(context, ()):
@@ -135,80 +191,66 @@ class Connection:
                 item.scope.cancel()
                 self._settle(item, "cancelled")
 
-    async def _speak_context(self, context: str) -> None:
+    async def _serve_context(self, context: str) -> None:
         queue = self._contexts[context]
         while queue:
             item = queue[0]
             with item.scope:
                 await self._outbox.room(_UNSENT)
                 async with self._slots:
-                    await self._speak(item)
+                    if isinstance(item.work, Say):
+                        await self._speak(item, item.work)
+                    else:
+                        await self._listen(item, item.work)
             queue.popleft()
         del self._contexts[context]
 
-    async def _speak(self, item: Item) -> None:
-        say, frame = item.say, self._conversation
+    async def _speak(self, item: Item, say: Say) -> None:
+        plain = is_plain(say.packing, say.sample_rate_hz)
+        whole = bytearray()
 
         async def heard(pcm: bytes) -> None:
             await self._outbox.room(_HELD)
             item.samples += len(pcm) // 2
-            for message in frame.piece(say, pcm):
-                self._outbox.put(message)
+            if plain:
+                self._outbox.put(say.framing.piece(say, pcm))
+            else:
+                whole.extend(pcm)
 
         try:
-            await self._speaker.speak(say.text, say.role.voice, say.speed, heard)
+            await self._studio.speak(say.text, say.role.voice, say.speed, heard)
+            if not plain:
+                payload = await trio.to_thread.run_sync(
+                    pack, bytes(whole), say.packing, say.sample_rate_hz
+                )
+                self._outbox.put(say.framing.piece(say, payload))
         except CannotSpeak as refusal:
-            self._finish(item, frame.cannot_speak(say, str(refusal)), "cannot_speak")
+            self._finish(item, say.framing.cannot_speak(say, str(refusal)), "cannot_speak")
         except EngineDied as error:
-            self._finish(item, frame.broken(say, str(error)), "lost")
+            self._finish(item, say.framing.broken(say, str(error)), "lost")
         else:
-            self._finish(item, frame.end(say), "spoken")
+            self._finish(item, say.framing.end(say), "spoken")
 
-    def _finish(self, item: Item, message: str, outcome: Outcome) -> None:
+    async def _listen(self, item: Item, listen: Listen) -> None:
+        item.samples = len(listen.pcm) // 2
+        try:
+            item.transcript = await self._studio.listen(
+                listen.pcm, listen.sample_rate_hz, listen.model
+            )
+        except EngineDied as error:
+            self._finish(item, listen.framing.unheard(listen, str(error)), "lost")
+        else:
+            self._finish(item, listen.framing.heard(listen, item.transcript), "heard")
+
+    def _finish(self, item: Item, frames: Iterable[Frame], outcome: Outcome) -> None:
         if item.outcome is not None:
             return  # cancelled in the instant that it was finished
         item.framed = True
-        self._outbox.put(message, lambda: self._settle(item, outcome))
+        self._outbox.put(frames)
+        self._outbox.mark(lambda: self._settle(item, outcome))
 
     def _settle(self, item: Item, outcome: Outcome) -> None:
         self._open.discard(item)
         self._fewer.unpark()
         item.outcome = outcome
         self._witness.done(item)
-
-
-def _nothing() -> None: ...
-
-
-def _size(message: str | Close) -> int:
-    return 0 if isinstance(message, Close) else len(message)
-
-
-class _Outbox:
-    """Messages on their way to the client."""
-
-    def __init__(self) -> None:
-        self._messages: deque[tuple[str | Close, Callable[[], None]]] = deque()
-        self._unsent = 0  # characters
-        self._more = trio.lowlevel.ParkingLot()
-        self._less = trio.lowlevel.ParkingLot()
-
-    def put(self, message: str | Close, then: Callable[[], None] = _nothing) -> None:
-        """Send it in its turn; *then* is called when it is with the network."""
-        self._messages.append((message, then))
-        self._unsent += _size(message)
-        self._more.unpark()
-
-    async def get(self) -> tuple[str | Close, Callable[[], None]]:
-        while not self._messages:
-            await self._more.park()
-        message, then = self._messages.popleft()
-        self._unsent -= _size(message)
-        self._less.unpark_all()
-        return message, then
-
-    async def room(self, most: int) -> None:
-        """Wait until no more than *most* characters wait for the client."""
-        await trio.lowlevel.checkpoint()
-        while self._unsent > most:
-            await self._less.park()

@@ -7,16 +7,17 @@ Nothing ends a commit: that is the protocol, not an omission here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 import msgspec
 import pybase64
 
-from batchtts.server.casting import Casting, NotAvailable
-from batchtts.server.conversation import Action, Cancel, Close, Say, Send
+from batchtts.server.casting import NotAvailable
+from batchtts.server.conversation import Action, After, Cancel, Close, Frame, Say, Send
 from batchtts.server.engine import SAMPLE_RATE_HZ, has_words
+from batchtts.server.house import Visit
 from batchtts.server.sentences import cut
 from batchtts.wire.kokoro import KOKORO
 
@@ -73,24 +74,19 @@ class _Context:
 
 
 class Together:
-    """One connection.
+    """One connection."""
 
-    Args:
-        number: Tells connections apart, in the session's id.
-        query: The parameters of the address.
-    """
-
-    def __init__(self, number: int, query: Mapping[str, str], casting: Casting) -> None:
-        self._number = number
-        self._query = query
-        self._casting = casting
+    def __init__(self, visit: Visit) -> None:
+        self._visit = visit
+        self._casting = visit.house.casting
+        self._knobs = visit.house.knobs.together
         self._chosen: dict[str, Any] = {}
         self._contexts: dict[str, _Context] = {}
         self._items = 0
 
     def greet(self) -> Iterator[Action]:
         """Say `session.created`, or what is wrong with the address and goodbye."""
-        chosen = {key: value for key, value in self._query.items() if key != "api_key"}
+        chosen = {key: value for key, value in self._visit.query.items() if key != "api_key"}
         if "model_id" in chosen:  # the guide's name for it in 2025
             chosen.setdefault("model", chosen.pop("model_id"))
         try:
@@ -101,16 +97,26 @@ class Together:
             return
         self._chosen = msgspec.structs.asdict(session)
         about = {
-            "id": f"session-{self._number}",
+            "id": f"session-{self._visit.number}",
             "object": "realtime.tts.session",
             "modalities": ["text", "audio"],
             "model": session.model,
             "voice": self._about(session)["voice"],
         }
         yield Send(_json({"event_id": "evt_1", "type": "session.created", "session": about}))
+        yield After("idle", self._knobs.idle_s)
+
+    def expired(self, timer: str) -> Iterator[Action]:
+        """Nobody has said anything for too long."""
+        yield Send(_failed("idle_timeout", "the session was idle for too long"))
+        yield Close(1000)
+
+    def leave(self) -> None:
+        """Nothing is kept beyond the connection."""
 
     def receive(self, message: str | bytes) -> Iterator[Action]:
         """Take in one message of the client."""
+        yield After("idle", self._knobs.idle_s)
         echo = None
         try:
             parsed = _parse(message)
@@ -119,7 +125,8 @@ class Together:
         except _Refused as refusal:
             yield Send(_failed(refusal.code, str(refusal), echo))
 
-    def piece(self, say: Say, pcm: bytes) -> Iterator[str]:
+    def piece(self, say: Say, pcm: bytes) -> Iterator[Frame]:
+        """Put a piece of PCM into deltas."""
         # Written by hand: a JSON library would look for characters to escape in
         # megabytes of base64.
         head = f'{{"type":"conversation.item.audio_output.delta","item_id":"{say.item}",'
@@ -127,17 +134,20 @@ class Together:
         view = memoryview(pcm)
         for start in range(0, len(view), _DELTA):
             delta = pybase64.b64encode_as_string(view[start : start + _DELTA])
-            yield f'{head}"delta":"{delta}"{tail}'
+            yield Send(f'{head}"delta":"{delta}"{tail}')
 
-    def end(self, say: Say) -> str:
+    def end(self, say: Say) -> Iterator[Frame]:
+        """Say that the item is done."""
         done = {"type": "conversation.item.audio_output.done", "item_id": say.item}
-        return _json(done | _echo(_name(say)))
+        yield Send(_json(done | _echo(_name(say))))
 
-    def cannot_speak(self, say: Say, reason: str) -> str:
-        return _failed("invalid_text", reason, _name(say))
+    def cannot_speak(self, say: Say, reason: str) -> Iterator[Frame]:
+        """Say that the text is at fault."""
+        yield Send(_failed("invalid_text", reason, _name(say)))
 
-    def broken(self, say: Say, reason: str) -> str:
-        return _failed("internal_error", reason, _name(say), kind="server_error")
+    def broken(self, say: Say, reason: str) -> Iterator[Frame]:
+        """Say that the engine is at fault."""
+        yield Send(_failed("internal_error", reason, _name(say), kind="server_error"))
 
     def _answer(self, message: _Message) -> Iterable[Action]:
         match message.type:
@@ -226,6 +236,7 @@ class Together:
                 text=text,
                 role=role,
                 speed=session.speed,
+                framing=self,
             )
 
     def _context(self, message: _Message) -> _Context:

@@ -14,6 +14,7 @@ import msgspec
 import trio
 
 from batchtts.server.connection import Item
+from batchtts.server.conversation import Listen, Say
 
 
 class Log:
@@ -26,22 +27,28 @@ class Log:
         os.close(self._file)
 
     def write(self, event: str, path: str, connection: int, item: Item) -> None:
-        say = item.say
-        line = {
+        work = item.work
+        line: dict[str, object] = {
             "time": time.time(),
             "event": event,
             "path": path,
             "connection": connection,
-            "context_id": say.context,
-            "item_id": say.item,
-            "text": say.text,
-            "voice": say.role.name,
-            "model": say.role.model,
+            "context_id": work.context,
+            "item_id": work.item,
+            **_asked(work),
             "samples": item.samples,
             "seconds": round(trio.current_time() - item.committed, 6),
             "outcome": item.outcome,
         }
+        if item.transcript is not None:
+            line["transcript"] = item.transcript
         os.write(self._file, msgspec.json.encode(line) + b"\n")
+
+
+def _asked(work: Say | Listen) -> dict[str, object]:
+    if isinstance(work, Listen):
+        return {"model": work.model}
+    return {"text": work.text, "voice": work.role.name, "model": work.role.model}
 
 
 class Page:
