@@ -33,7 +33,7 @@ from batchtts.wire.events import (
     Words,
 )
 from batchtts.wire.kokoro import KOKORO
-from batchtts.wire.together import Together
+from batchtts.wire.together import Options, Together
 from tests import talks
 from tests.talks import NAMES, Refused, lines, replay
 
@@ -193,6 +193,7 @@ def test_an_end_marker_without_any_audio_is_a_failure(name: str) -> None:
         ("bad-text", Failed("Text contains unsupported characters", Fault.SCRIPT, "u1")),
         ("failed-mid-audio", Failed("engine overloaded", Fault.ENGINE, "u1")),
         ("error-without-object", Failed("no reason given", Fault.ENGINE)),
+        ("failed-without-any-error", Failed("no reason given", Fault.ENGINE)),
         ("error-at-top-level", Failed("something broke", Fault.ENGINE)),
         ("error-as-string", Failed("something broke", Fault.ENGINE)),
     ],
@@ -212,6 +213,55 @@ def test_the_failure_of_another_script_is_left_out() -> None:
         done(2, "u2"),
         Finished(),
     ]
+
+
+# What the times of words say.
+
+
+def test_when_every_word_was_timed_there_is_nothing_to_wait_for() -> None:
+    dialogue, _ = replay("together-words-all-timed")
+    assert dialogue.state is State.IDLE
+    assert meaning("words-all-timed")[-2:] == [done(), Finished()]
+
+
+def test_timings_behind_the_done_close_the_window() -> None:
+    *_, last_words, end = meaning("words-after-the-done")
+    assert isinstance(last_words, Words)
+    assert end == Finished()
+
+
+def test_timings_that_end_too_early_are_a_script_cut_short() -> None:
+    assert meaning("words-missing")[-1] == Failed(
+        "no word timings for 'Some years ago.'", Fault.CUT
+    )
+
+
+def test_the_timings_of_an_item_that_is_still_to_come_close_nothing() -> None:
+    events = meaning("words-of-a-second-item-first")
+    assert events[-4:] == [done(), audio(TWO, 2), done(2), Finished()]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["words-in-another-spelling", "words-without-the-last-figure", "words-that-never-came"],
+)
+def test_timings_that_prove_nothing_leave_it_to_the_window(name: str) -> None:
+    assert lines(f"together-{name}")[-1] == "~"
+    assert meaning(name)[-2:] == [done(), Finished()]
+
+
+def test_times_that_do_not_match_their_words_cannot_be_read() -> None:
+    assert isinstance(meaning("words-of-uneven-length")[-1], Refused)
+
+
+def test_options_without_a_place_in_the_address_are_said_first() -> None:
+    assert meaning("extra-params")[-1] == Finished()
+
+
+def test_an_item_that_fails_after_others_fails_the_script() -> None:
+    assert meaning("three-items-and-late-failure")[-1] == Failed(
+        "engine overloaded", Fault.ENGINE, "u1"
+    )
 
 
 # What belongs to another script.
@@ -403,6 +453,32 @@ def test_the_handshake_asks_for_model_and_voice_and_one_item() -> None:
 def test_the_handshake_asks_for_another_speed_only() -> None:
     assert "speed" not in query_of(Together(HEART, 1.0))
     assert query_of(Together(HEART, 1.25))["speed"] == "1.25"
+
+
+def test_the_handshake_asks_for_what_the_options_say() -> None:
+    options = Options(segment="sentence", max_partial_length=80, sample_rate=48_000, language="fr")
+    asked = query_of(Together(HEART, options=options, word_timestamps=True))
+    assert asked["segment"] == "sentence"
+    assert asked["max_partial_length"] == "80"
+    assert asked["sample_rate"] == "48000"
+    assert asked["language"] == "fr"
+    assert asked["alignment"] == "word"
+
+
+@pytest.mark.parametrize(
+    ("voice", "language", "rate_hz"),
+    [
+        (HEART, None, 24_000),
+        (Voice("helpful woman", "cartesia/sonic-2", "fr"), "fr", 16_000),
+        (Voice("helpful woman", "cartesia/sonic-2", "und"), None, 16_000),
+    ],
+)
+def test_only_models_of_others_are_told_a_language_and_obey_a_rate(
+    voice: Voice, language: str | None, rate_hz: int
+) -> None:
+    dialect = Together(voice, options=Options(sample_rate=16_000))
+    assert query_of(dialect).get("language") == language
+    assert dialect.traits.raw_hz == rate_hz
 
 
 def test_the_space_of_a_name_is_not_a_plus() -> None:
@@ -604,6 +680,42 @@ def test_a_connection_for_one_script_is_spent_after_it() -> None:
     dialogue.receive("audio")
     dialogue.receive("done")
     assert dialogue.state is State.SPENT
+
+
+def test_a_binary_message_is_audio_where_that_is_how_audio_comes() -> None:
+    dialogue = Dialogue(Whistle(Traits(sends_binary=True)), Patience())
+    dialogue.speak("Call me Ishmael.", "u1")
+    assert dialogue.receive_binary(ONE) == [Audio(ONE)]
+
+
+def test_a_binary_message_where_none_belongs_ends_it() -> None:
+    dialogue = Dialogue(Together(HEART), Patience())
+    with pytest.raises(RemoteProtocolError, match=r"^cannot read a binary message of 4 bytes$"):
+        dialogue.receive_binary(ONE)
+    assert dialogue.state is State.SPENT
+
+
+def test_another_voice_is_adopted_between_scripts_only() -> None:
+    dialogue = Dialogue(Whistle(Traits(reusable=True)), Patience())
+    other = Whistle(Traits(reusable=True))
+    dialogue.adopt(other)
+    assert dialogue.dialect is other
+    dialogue.speak("Call me Ishmael.", "u1")
+    with pytest.raises(LocalProtocolError, match="cannot adopt: the dialogue awaits first audio"):
+        dialogue.adopt(Whistle())
+
+
+def test_what_came_is_counted_for_each_script() -> None:
+    dialogue = Dialogue(Together(HEART), Patience())
+    dialogue.receive('{"type":"session.created","session":{"id":"s-9"}}')
+    assert dialogue.account == ""
+    dialogue.speak("Call me Ishmael.", "u1")
+    assert dialogue.account == "after nothing (request s-9, context u1)"
+    for _ in range(2):
+        dialogue.receive(f'{{"type":"{DELTA}","delta":"AAABAA=="}}')
+    dialogue.receive(f'{{"type":"{DELTA}","delta":""}}')
+    dialogue.receive('{"type":"news"}')
+    assert dialogue.account == ("after 2 audio, 1 empty audio, 1 other (request s-9, context u1)")
 
 
 def test_a_script_is_not_spoken_into_another_one() -> None:
