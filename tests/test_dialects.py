@@ -695,6 +695,12 @@ def test_a_binary_message_where_none_belongs_ends_it() -> None:
     assert dialogue.state is State.SPENT
 
 
+def test_a_close_may_say_more_than_that_it_is_over() -> None:
+    dialogue = Dialogue(Together(HEART), Patience())
+    assert dialogue.receive_close(4503, "no worker") == [Failed("no worker", Fault.BUSY)]
+    assert dialogue.receive_close(4503, "no worker") == [Closed(4503, "no worker", "nothing")]
+
+
 def test_another_voice_is_adopted_between_scripts_only() -> None:
     dialogue = Dialogue(Whistle(Traits(reusable=True)), Patience())
     other = Whistle(Traits(reusable=True))

@@ -31,7 +31,8 @@ from batchtts.errors import (
 )
 from batchtts.model import Voice
 from batchtts.wire import line as line_module
-from batchtts.wire.dialogue import Patience
+from batchtts.wire.dialogue import Patience, Traits
+from batchtts.wire.events import Fault
 from batchtts.wire.kokoro import KOKORO
 from batchtts.wire.line import Line
 from batchtts.wire.session import Listener, Session
@@ -74,12 +75,12 @@ def line_to(
     )
 
 
-async def refusal(line: Line) -> BatchttsError:
+async def refusal(line: Line, dialect: Together = DIALECT) -> BatchttsError:
     """What a call comes to that must fail."""
     with trio.fail_after(DEADLINE_S):
         async with trio.open_nursery() as connections:
             try:
-                session = await line.call(connections, DIALECT)
+                session = await line.call(connections, dialect)
             except BatchttsError as error:
                 return error
             session.close()
@@ -211,6 +212,26 @@ async def test_a_refused_upgrade_is_judged_by_its_status(
     async with serving(http(status)) as address:
         error = await refusal(line_to(f"ws://{address}"))
     assert (type(error), str(error)) == (expected, f"together at ws://{address}: {words}")
+
+
+class Picky(Together):
+    """A provider that refuses a voice before the handshake."""
+
+    @property
+    def traits(self) -> Traits:
+        return Traits(judge_status=lambda status, words: Fault.VOICE if "voice" in words else None)
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"), [("no such voice", VoiceUnavailable), ("no such page", ProviderDown)]
+)
+async def test_a_provider_may_mean_more_by_a_status(
+    body: str, expected: type[BatchttsError]
+) -> None:
+    async with serving(http("400 Bad Request", body)) as address:
+        error = await refusal(line_to(f"ws://{address}"), Picky(DIALECT.voice))
+    assert type(error) is expected
+    assert body in str(error)
 
 
 @pytest.mark.parametrize("status", ["429 Too Many Requests", "503 Service Unavailable"])

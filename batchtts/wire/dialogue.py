@@ -13,7 +13,7 @@ because half a script sounds just as clean as a whole one.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from math import inf
@@ -44,6 +44,10 @@ from batchtts.wire.words import Coverage
 Encoding = Literal["s16le", "f32le", "mulaw", "alaw"]
 
 
+def _no_opinion(code: int | None, words: str) -> Fault | None:
+    """A provider whose refusals mean what they say."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traits:
     """What a provider's conversations are like.
@@ -58,6 +62,9 @@ class Traits:
         times_words: Timings were asked for, and come for every word.
         raw_encoding: Of audio without a header.
         raw_hz: Sample rate of audio without a header.
+        judge_status: What an HTTP status in place of the handshake means, and the
+            words that came with it; None if it is what it is everywhere.
+        judge_close: The same of a close code and its reason.
     """
 
     greets: bool = False
@@ -68,6 +75,8 @@ class Traits:
     times_words: bool = False
     raw_encoding: Encoding = "s16le"
     raw_hz: int = 24_000
+    judge_status: Callable[[int, str], Fault | None] = _no_opinion
+    judge_close: Callable[[int | None, str], Fault | None] = _no_opinion
 
 
 class Dialect(Protocol):
@@ -260,6 +269,9 @@ class Dialogue:
 
     def receive_close(self, code: int | None, reason: str) -> list[Event]:
         """The connection is closed, by whom and however politely."""
+        fault = self._traits.judge_close(code, reason)
+        if fault and self.state is not State.SPENT:
+            return self._step(Failed(reason, fault))
         return self._step(Closed(code, reason, self.state.value))
 
     def _receive(self, event: Event) -> list[Event]:

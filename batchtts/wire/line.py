@@ -28,7 +28,7 @@ from wsproto.utilities import ProtocolError
 from batchtts import errors
 from batchtts.wire.dialogue import Dialogue, Patience
 from batchtts.wire.provider import Headers, Vocabulary, bearer
-from batchtts.wire.session import CLOSE_S, Session, Tape
+from batchtts.wire.session import CLOSE_S, ERRORS, Session, Tape
 from batchtts.wire.tap import LARGEST_BYTES, Tap
 
 CONNECT_S = 10.0  # for TCP and TLS, and again for upgrade and greeting
@@ -113,7 +113,7 @@ class Line:
             stream = await self._open_stream()
         if opening.cancelled_caught:
             raise errors.NotConnected(f"{self.where}: no answer within {CONNECT_S:g} s")
-        failure: errors.BatchttsError | None = self._unanswered(b"")
+        failure: errors.BatchttsError | None = self._unanswered(dialect, b"")
         try:
             async with trio.open_nursery() as nursery:
                 session = await self._open_session(nursery, stream, dialect)
@@ -125,12 +125,12 @@ class Line:
                     failure = session
                 nursery.cancel_scope.cancel()
         except* ConnectionRejected as group:
-            failure = self._refused(errors.leaves(group)[0])
+            failure = self._refused(dialect, errors.leaves(group)[0])
         except* (ConnectionClosed, ProtocolError, h11.ProtocolError):
             # trio-websocket trips over some mistakes of its peer, and over a
             # ping during our goodbye. To an open session that is a close.
             if failure is not None:
-                failure = self._unanswered(stream.banner)
+                failure = self._unanswered(dialect, stream.banner)
         finally:
             await trio.aclose_forcefully(stream)  # trio-websocket leaves it open when refused
         if failure is not None:
@@ -155,7 +155,7 @@ class Line:
             )
         if upgrade.cancelled_caught:
             await trio.lowlevel.checkpoint()  # lets a refusal come first
-            return self._unanswered(stream.banner)
+            return self._unanswered(dialect, stream.banner)
         stream.on_end = lambda: None
         tape = self.record(path) if self.record else None
         session = Session(ws, Dialogue(dialect, self.patience), self._explain, stream, tape)
@@ -228,9 +228,14 @@ class Line:
             return errors.ProviderDown(f"{self.where}: no TLS here: {cause.reason}")
         return errors.NotConnected(f"{self.where}: closed during the TLS handshake")
 
-    def _refused(self, rejection: ConnectionRejected) -> errors.BatchttsError:
+    def _refused(self, dialect: Vocabulary, rejection: ConnectionRejected) -> errors.BatchttsError:
         """Judge an upgrade that was answered with an HTTP status."""
         status = rejection.status_code
+        words = self._quote((rejection.body or b"")[:200].decode(errors="replace"))
+        if fault := dialect.traits.judge_status(status, words):
+            return self._explain(
+                ERRORS[fault](f"refused ({status})" + (f": {words}" if words else ""))
+            )
         if status in (401, 403):
             return self._explain(errors.Unauthorized(f"key refused ({status})"))
         if status == 402:
@@ -243,17 +248,16 @@ class Line:
             return errors.NotConnected(
                 f"{self.where}: answers {status}", retry_after_s=_retry_after_s(rejection)
             )
-        words = self._quote((rejection.body or b"")[:200].decode(errors="replace"))
         return errors.ProviderDown(
             f"{self.where}: answers HTTP {status} instead of a WebSocket"
             + (f": {words}" if words else ""),
             hint=_RIGHT_ENDPOINT,
         )
 
-    def _unanswered(self, banner: bytes) -> errors.BatchttsError:
+    def _unanswered(self, dialect: Vocabulary, banner: bytes) -> errors.BatchttsError:
         """Judge an upgrade whose answer did not come, not to its end, or not in HTTP."""
         if status := re.match(rb"HTTP/1\.\d ([2-5]\d\d)", banner):
-            return self._refused(ConnectionRejected(int(status[1]), (), None))
+            return self._refused(dialect, ConnectionRejected(int(status[1]), (), None))
         said = banner[:40].decode(errors="replace").strip()
         if banner and not banner.startswith(b"HTTP/"):
             return errors.ProviderDown(

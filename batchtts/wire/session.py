@@ -239,7 +239,7 @@ class Session:
         """Return an event of success; failures come out as exceptions."""
         match event:
             case Failed(reason=reason, fault=fault):
-                raise self._explain(_ERRORS[fault](self._account_for(reason)))
+                raise self._explain(ERRORS[fault](self._account_for(reason)))
             case Stalled(reason=reason):
                 raise errors.Stalled(self._account_for(reason))
             case Closed(reason=reason):
@@ -286,7 +286,8 @@ class Session:
 
 _AT_REST = frozenset({State.IDLE, State.SPENT})
 
-_ERRORS: dict[Fault, type[errors.BatchttsError]] = {
+#: What a fault costs.
+ERRORS: dict[Fault, type[errors.BatchttsError]] = {
     Fault.ENGINE: errors.SynthesisFailed,
     Fault.BUSY: errors.RateLimited,
     Fault.SCRIPT: errors.ScriptRejected,

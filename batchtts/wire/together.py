@@ -142,6 +142,7 @@ class Together:
             linger_s=self.options.linger_s,
             times_words=self.word_timestamps,
             raw_hz=self._rate_hz,
+            judge_close=_judge_close,
         )
 
     @property
@@ -248,6 +249,11 @@ def _words(said: _Message) -> tuple[Word, ...]:
     told = said.timestamps or said
     times = zip(told.words, told.start_seconds, told.end_seconds, strict=True)
     return tuple(Word(*each) for each in times)
+
+
+def _judge_close(code: int | None, words: str) -> Fault | None:
+    """Documented for the transcription sibling: no worker is free."""
+    return Fault.BUSY if code == 4503 else None
 
 
 def _failed(said: _Message) -> Failed:
