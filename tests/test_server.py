@@ -551,7 +551,14 @@ def test_cancel_drops_what_is_not_committed() -> None:
     conversation = together(segment="never")
     append(conversation, "gone", context_id="a")
     give(conversation, "context.cancel", context_id="a")
-    assert refusal(give(conversation, "input_text_buffer.commit"))["code"] == "missing_text"
+    assert commit(conversation, context_id="a") == []
+
+
+def test_a_second_commit_says_nothing() -> None:
+    conversation = together(segment="never")
+    append(conversation, "once")
+    assert commit(conversation) == ["once"]
+    assert commit(conversation) == []
 
 
 def test_a_session_is_updated_for_one_context_or_for_all() -> None:
@@ -601,7 +608,6 @@ def test_an_update_that_cannot_be_changes_nothing() -> None:
         ("{}", "invalid_message"),
         ('{"type": "input_text_buffer.append", "text": 5}', "invalid_message"),
         ('{"type": "input_text_buffer.append"}', "missing_text"),
-        ('{"type": "input_text_buffer.commit"}', "missing_text"),
         ('{"type": "response.create"}', "unknown_message_type"),
         ('{"type": "tts_session.updated", "session": {"speed": 0}}', "invalid_parameter"),
         ('{"type": "tts_session.updated", "session": {"model": "x"}}', "model_not_available"),
