@@ -418,6 +418,27 @@ async def test_a_refusal_takes_slots_away_and_successes_give_them_back(
 
 
 @pytest.mark.parametrize("where", [Closed(Unauthorized("401")), Unauthorized("401")])
+async def test_a_key_that_was_taken_before_is_tried_again(
+    autojump_clock: MockClock, where: Said
+) -> None:
+    async with studio(Answer(closes=True), where) as it:
+        worker = it.worker()
+        assert spoken(await worker.take(row(0)))
+        again = await worker.take(row(1))
+    assert spoken(again)
+    assert again.result.cost_usd == 16 * 4e-6
+
+
+async def test_a_key_that_is_refused_for_good_ends_the_run(autojump_clock: MockClock) -> None:
+    refusals = [Closed(Unauthorized("401"))] * 200
+    async with studio(Answer(closes=True), *refusals, failures=4) as it:
+        worker = it.worker()
+        await worker.take(row(0))
+        with pytest.raises(ProviderDown, match="401, though it was taken before"):
+            await worker.take(row(1))
+
+
+@pytest.mark.parametrize("where", [Closed(Unauthorized("401")), Unauthorized("401")])
 async def test_a_refused_key_ends_the_run(
     autojump_clock: MockClock, where: Closed | Exception
 ) -> None:

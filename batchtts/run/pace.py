@@ -62,6 +62,11 @@ class Breaker:
     _succeeded: bool = False
 
     @property
+    def has_succeeded(self) -> bool:
+        """Whether anything ever went well."""
+        return self._succeeded
+
+    @property
     def is_closed(self) -> bool:
         """Whether the last attempt that ended was a success, or there was none."""
         return self._in_a_row == 0

@@ -237,13 +237,23 @@ class Worker:
         try:
             sound = await self._try(utterance, segment, piece, notes)
         except errors.AttemptError as error:
-            self.hang_up()
-            notes.characters += len(piece) if error.charged else 0
-            self._crew.failed(error, began_at)
+            self._lose(error, piece, began_at, notes)
             raise
+        except errors.Unauthorized as error:
+            if not self._crew.breaker.has_succeeded:
+                raise
+            hiccup = errors.NotConnected(f"{error}, though it was taken before")
+            self._lose(hiccup, piece, began_at, notes)
+            raise hiccup from error
         notes.characters += len(piece)
         self._crew.succeeded()
         return sound
+
+    def _lose(self, error: errors.AttemptError, piece: str, began_at: float, notes: _Notes) -> None:
+        """Account for an attempt that failed, and throw its session away."""
+        self.hang_up()
+        notes.characters += len(piece) if error.charged else 0
+        self._crew.failed(error, began_at)
 
     async def _try(self, utterance: Utterance, segment: str, piece: str, notes: _Notes) -> Sound:
         """Speak a segment once and make sure that it is all there."""
