@@ -56,7 +56,7 @@ def environment(extra: Mapping[str, str] = {}) -> dict[str, str]:
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith("BATCHTTS_") and name not in {"TOGETHER_API_KEY", "COLUMNS"}
+        if not (name.startswith("BATCHTTS_") or name.endswith("_API_KEY") or name == "COLUMNS")
     }
     path = os.pathsep.join(filter(None, [str(ROOT), kept.get("PYTHONPATH")]))
     return {**kept, "PYTHONPATH": path, **extra}
