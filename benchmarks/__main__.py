@@ -12,15 +12,15 @@ from typing import Any
 
 import msgspec
 
-from benchmarks import cost, measure, scale, startup
+from benchmarks import cost, measure, scale, startup, window
 from benchmarks.replay import allow_sockets
 
 Findings = dict[str, Any]
 Part = tuple[Callable[[Path], Findings], Callable[[Findings], Iterator[str]]]
 
 #: What the options are unless they are given: in the short form, in the long one.
-_SHORT = {"rounds": 3, "utterances": 16, "spoken": 5000}
-_LONG = {"rounds": 5, "utterances": 40, "spoken": 1_000_000}
+_SHORT = {"rounds": 3, "utterances": 16, "spoken": 5000, "window_rows": 24}
+_LONG = {"rounds": 5, "utterances": 40, "spoken": 1_000_000, "window_rows": 200}
 
 
 def _variants(load: cost.Load) -> dict[str, cost.Load]:
@@ -77,6 +77,12 @@ def _parts(options: argparse.Namespace) -> dict[str, Part]:
             lambda where: scale.peak(where, rows=rows, spoken=options.spoken),
             scale.peak_lines,
         ),
+        "window": (
+            lambda where: window.compare(
+                where, rows=options.window_rows, rounds=rounds, few=options.full
+            ),
+            window.lines,
+        ),
     }
     if options.full:
         parts |= {name: price(other) for name, other in _variants(load).items()}
@@ -90,7 +96,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--full", action="store_true", help="more rounds, other loads, every row spoken: hours")
-    add("--only", action="append", metavar="PART", help="startup, cost, again or memory")
+    add("--only", action="append", metavar="PART", help="startup, cost, again, memory or window")
     add("--json", type=Path, metavar="FILE", help="write the findings there, too")
     add("--dir", type=Path, metavar="DIR", help="where to work; takes some GB  [default: TMPDIR]")
     add("--rounds", type=int, metavar="N", help="[default: 3; full: 5]")
@@ -100,6 +106,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--delta-bytes", type=int, metavar="N", default=16_384, help="[default: 16384]")
     add("--rows", type=int, metavar="N", default=1_000_000, help="for memory  [default: 1000000]")
     add("--spoken", type=int, metavar="N", help="rows of these  [default: 5000; full: all]")
+    add("--window-rows", type=int, metavar="N", help="for window  [default: 24; full: 200]")
     options = parser.parse_args(arguments)
     for name, value in (_LONG if options.full else _SHORT).items():
         if getattr(options, name) is None:

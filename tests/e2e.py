@@ -151,10 +151,16 @@ class Server:
 
 @contextmanager
 def serving(
-    log: Path, *, engine: str = "tone", port: int = 0, key: str | None = None
+    log: Path,
+    *,
+    engine: str = "tone",
+    port: int = 0,
+    key: str | None = None,
+    faults: Path | None = None,
 ) -> Iterator[Server]:
     """Serve until the end of the block; the server ends, too, if this process is killed."""
     flags = ["--port", f"{port}", "--engine", engine, "--log", str(log), "--until-eof"]
+    flags += ["--faults", str(faults)] if faults else []
     process = subprocess.Popen(
         [*COMMAND, "serve", *flags],
         env=environment({"BATCHTTS_SERVE_KEY": key} if key else {}),

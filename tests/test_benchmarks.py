@@ -12,7 +12,9 @@ import pytest
 pytest.importorskip("websockets", reason="the peer of the benchmarks: the extra `bench`")
 
 ROOT = Path(__file__).parent.parent
-TINY = "--rounds 1 --sockets 2 --utterances 2 --utterance-s 1 --rows 200 --spoken 20".split()
+TINY = (
+    "--rounds 1 --sockets 2 --utterances 2 --utterance-s 1 --rows 200 --spoken 20 --window-rows 4"
+).split()
 
 
 @pytest.mark.slow
@@ -21,7 +23,8 @@ def test_a_tiny_run_of_every_benchmark_leaves_its_findings(tmp_path: Path) -> No
     command = [sys.executable, "-m", "benchmarks", *TINY, "--json", findings, "--dir", tmp_path]
     subprocess.run(list(map(str, command)), check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
     found = json.loads(findings.read_text())
-    assert {"machine", "startup", "cost", "again", "memory"} == found.keys()
+    assert {"machine", "startup", "cost", "again", "memory", "window"} == found.keys()
     assert len(found["cost"]["contenders"]) == 3
     assert found["again"]["rows"] == 20
     assert found["memory"]["in_results"] == 200
+    assert len(found["window"]["contenders"]) == 2

@@ -96,3 +96,20 @@ def test_a_wish_is_thought_about_once() -> None:
 def test_the_voices_on_this_machine_have_their_own_models() -> None:
     voice, refusal = cast("bm_george", job=Voice("af_heart", "hibari", "en-us"), provider="local")
     assert (voice, refusal) == (Voice("bm_george", "nanotts", "en-gb"), None)
+
+
+def test_a_speed_that_nobody_speaks_at_is_refused_before_anything_is_sent() -> None:
+    deepgram = registry.get("deepgram")
+    voice = deepgram.choose_voice("aura-2-julius-de", None, None)
+    _, refusal = Casting(deepgram, voice).of(None, None, None, 1.2)
+    assert refusal is not None
+    assert refusal.code == "voice_unavailable"
+    assert Casting(deepgram, voice).of(None, None, None, 1.0) == (voice, None)
+
+
+def test_the_speed_of_the_job_is_that_of_rows_without_one() -> None:
+    smallest = registry.get("smallest")
+    voice = smallest.choose_voice(None, None, None)
+    casting = Casting(smallest, voice, speed=3.0)
+    assert casting.of(None, None, None, None)[1] is not None
+    assert casting.of(None, None, None, 1.5) == (voice, None)

@@ -12,6 +12,9 @@ import pytest
 
 import batchtts
 from batchtts.cli import COMMANDS
+from batchtts.cli.options import Option
+from batchtts.wire import registry
+from batchtts.wire.prices import AS_OF
 from tests.e2e import COMMAND, DEADLINE, TONE, Answer, ask, environment, write_csv
 
 WIDTH = 88  # columns
@@ -116,6 +119,8 @@ def test_a_narrow_terminal_gets_tables_and_a_run_too(here: Path) -> None:
         (["voices", "nobody"], "no provider 'nobody'"),
         (["doctor", "nobody"], "no provider 'nobody'"),
         (["plan", "nothing.csv"], "nothing.csv: no such file"),
+        (["plan", "nothing.csv", "-O", "x"], "'x' is not KEY=VALUE"),
+        (["plan", "nothing.csv", "-O", "=x"], "'=x' is not KEY=VALUE"),
     ],
 )
 def test_a_wrong_command_is_told_on_stderr_with_status_2(
@@ -222,7 +227,7 @@ def test_providers_are_data_and_their_keys_are_not(here: Path) -> None:
     secret = {"TOGETHER_API_KEY": "sk-never-shown"}
     shown = ask("providers", "--json", here=here, extra=secret)
     told = {each["name"]: each for each in data(shown)}
-    assert set(told) == {"local", "together"}
+    assert {"local", "together"} <= set(told)
     assert (told["together"]["key_variable"], told["together"]["key_set"]) == (
         "TOGETHER_API_KEY",
         True,
@@ -230,6 +235,94 @@ def test_providers_are_data_and_their_keys_are_not(here: Path) -> None:
     table = ask("providers", here=here, extra=secret)
     assert "TOGETHER_API_KEY (set)" in table.out
     assert "sk-never-shown" not in shown.out + table.out + table.err
+
+
+def test_the_list_of_providers_has_what_one_must_know_and_fits_80_columns(here: Path) -> None:
+    answer = ask("providers", here=here)
+    assert (answer.status, answer.err) == (0, "")
+    assert max(map(len, answer.out.splitlines())) <= 80
+    blocks = {block.split()[0]: block for block in answer.out.rstrip("\n").split("\n\n")}
+    assert list(blocks) == list(registry.built_in())
+    assert [line.split(maxsplit=1) for line in blocks["together"].splitlines()[1:6]] == [
+        ["key", "TOGETHER_API_KEY (not set)"],
+        ["voices", "62, or those of other models by name"],
+        ["audio", "pcm; 24,000 Hz"],
+        ["limits", "250 characters a request, 8 at once, 8 sockets"],
+        ["price", f"$4 to $65 a million characters, as of {AS_OF}"],
+    ]
+    assert "options  segment, max_partial_length, " in blocks["together"]
+    assert "price    free" in blocks["local"]
+
+
+@pytest.mark.parametrize("name", registry.built_in())
+def test_every_provider_tells_its_options_with_type_and_default(here: Path, name: str) -> None:
+    told = {each["name"]: each for each in data(ask("providers", "--json", here=here))}
+    provider = registry.get(name)
+    options = told[name]["options"]
+    assert list(options) == list(provider.options.__struct_fields__)
+    assert all(set(option) > {"default"} for option in options.values())
+    provider.check_options({key: option["default"] for key, option in options.items()})
+    assert told[name]["segment_chars"] == provider.segment_chars
+
+
+def test_an_option_is_told_as_its_type_and_its_default(here: Path) -> None:
+    told = {each["name"]: each for each in data(ask("providers", "--json", here=here))}
+    assert told["together"]["options"] == {
+        "segment": {"enum": ["immediate", "never", "sentence"], "default": "never"},
+        "max_partial_length": {"type": "integer", "minimum": 1, "default": 250},
+        "sample_rate": {
+            "anyOf": [{"type": "integer", "minimum": 1}, {"type": "null"}],
+            "default": None,
+        },
+        "language": {"anyOf": [{"type": "string"}, {"type": "null"}], "default": None},
+        "extra_params": {
+            "type": "object",
+            "additionalProperties": {"description": "any object"},
+            "default": {},
+        },
+        "linger_s": {"type": "number", "minimum": 0, "default": 0.5},
+    }
+
+
+def test_a_provider_of_open_voices_says_so_beside_its_list(here: Path) -> None:
+    answer = ask("voices", "cartesia", "--json", here=here)
+    assert answer.status == 0
+    assert len(json.loads(answer.out)) == len(registry.get("cartesia").voices)
+    assert answer.err == "cartesia takes other voices, too: name one with --voice\n"
+
+
+@pytest.mark.parametrize(
+    ("told", "option"),
+    [
+        ("segment=never", ("segment", "never")),
+        (" segment = never", ("segment", " never")),
+        ("linger_s=0.5", ("linger_s", 0.5)),
+        ("n=-3", ("n", -3)),
+        ("flag=true", ("flag", True)),
+        ("flag=True", ("flag", "True")),
+        ('id="123"', ("id", "123")),
+        ("empty=", ("empty", "")),
+        ("eq=a=b", ("eq", "a=b")),
+        ('extra={ a = ["x # y"] }', ("extra", {"a": ["x # y"]})),
+        ("day=2026-01-01", ("day", "2026-01-01")),
+        ("note=5 # five", ("note", "5 # five")),
+        ("note=1\nb = 2", ("note", "1\nb = 2")),
+        ("color=#ff0000", ("color", "#ff0000")),
+        (f"deep={'[' * 5000}", ("deep", "[" * 5000)),
+    ],
+)
+def test_an_option_is_read_as_in_a_job_file(told: str, option: tuple[str, object]) -> None:
+    assert Option().convert(told, None, None) == option
+
+
+def test_options_reach_the_provider(here: Path) -> None:
+    answer = ask("plan", "new.csv", *TONE, "-O", "linger=1", here=here)
+    assert (answer.status, answer.out) == (2, "")
+    assert answer.err == (
+        "batchtts: local has no option 'linger'\n  hint: did you mean linger_s or language?\n"
+    )
+    good = ("-O", "segment=sentence", "--option", "linger_s=0.1", "--word-timestamps")
+    assert ask("plan", "new.csv", *TONE, *good, here=here).status == 0
 
 
 @pytest.mark.parametrize("provider", ["local", "together"])

@@ -18,13 +18,15 @@ HOUSE = (
     "batchtts",
     "__main__",
     "cli",
+    "review.transcribe",
     "server   run",
     "record   wire.line",
     "job   wire.session",
     "review   run.retry   run.pace",
     "audio   wire   text",
     "wire.dialogue",
-    "wire.events   wire.words",
+    "wire.dialect   wire.words",
+    "wire.events",
     "model",
     "errors",
 )
@@ -32,10 +34,10 @@ FLOORS = {name: floor for floor, names in enumerate(HOUSE) for name in names.spl
 
 #: No I/O, no clock, no chance.
 PURE = (
-    "audio.decode audio.pcm errors job.casting job.plan model record.names review.checks run.pace"
-    " text wire"
+    "audio.mpeg audio.ogg audio.pcm audio.riff errors job.casting job.plan model record.names"
+    " review.checks run.pace server.faultfile server.faults server.knobs text wire"
 ).split()
-IMPURE = ("wire.line", "wire.registry", "wire.session", "wire.tap")
+IMPURE = ("wire.line", "wire.registry", "wire.session", "wire.tap", "wire.tape")
 OUTSIDE = (
     "asyncio concurrent datetime glob http importlib io logging multiprocessing os pathlib pyarrow"
     " random secrets select shutil signal socket soundfile soxr ssl subprocess sys tempfile"

@@ -595,6 +595,11 @@ async def test_a_provider_that_is_refused_hears_a_goodbye() -> None:
         ("ws://h:1/x", "/x?{query}", "h:1"),
         ("ws://h:1/x?y=1", "/x?y=1&{query}", "h:1"),
         ("ws://h:1?y=1", "/v1/audio/speech/websocket?y=1&{query}", "h:1"),
+        (
+            "ws://h:1?voice=x&query=1",
+            "/v1/audio/speech/websocket?voice=x&query=1&{voiceless}",
+            "h:1",
+        ),
         ("ws://h", "/v1/audio/speech/websocket?{query}", "h"),
         ("ws://h:80", "/v1/audio/speech/websocket?{query}", "h"),
         ("ws://h:443", "/v1/audio/speech/websocket?{query}", "h:443"),
@@ -608,7 +613,9 @@ async def test_a_provider_that_is_refused_hears_a_goodbye() -> None:
 )
 def test_a_path_of_the_address_replaces_that_of_the_dialect(url: str, path: str, host: str) -> None:
     query = DIALECT.resource.partition("?")[2]
-    assert line_to(url)._target(DIALECT) == (path.format(query=query), host)
+    voiceless = query.replace("&voice=af_heart", "")
+    asked = path.format(query=query, voiceless=voiceless)
+    assert line_to(url)._target(DIALECT) == (asked, host)
 
 
 def test_a_dialect_without_a_query_adds_no_question_mark() -> None:

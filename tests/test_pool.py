@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 import trio
@@ -21,6 +22,7 @@ class Shop:
         failures: What happens at a row instead of its being done.
         disk_failure: What happens when the disk is asked for anything.
         groups: What the disk was given together.
+        rested: The workers that have no row left, by number.
     """
 
     def __init__(self, workers: int, grace_s: float = 30.0) -> None:
@@ -32,6 +34,7 @@ class Shop:
         self.durable: list[int] = []
         self.is_over = False
         self._workers = [self._work] * workers
+        self.rested: list[int] = []
         self._gates: dict[int, trio.Event] = {}
         self._taken_up, self._begun = trio.open_memory_channel[int](1000)
         self._asked, self._saving = trio.open_memory_channel[int](1000)
@@ -54,7 +57,8 @@ class Shop:
             self._gate(row).set()
 
     async def run(self, batches: Iterator[Sequence[int]]) -> None:
-        await run_pool(batches, self._workers, self._record, self.stop)
+        rests = [partial(self.rested.append, number) for number in range(len(self._workers))]
+        await run_pool(batches, self._workers, self._record, self.stop, rests)
         self.is_over = True
 
     def _gate(self, row: int) -> trio.Event:
@@ -112,6 +116,18 @@ async def test_no_rows_are_soon_done() -> None:
         pass
     assert shop.is_over
     assert shop.groups == []
+
+
+async def test_a_worker_rests_as_soon_as_there_is_no_row_for_it() -> None:
+    shop = Shop(workers=3)
+    shop.disk.set()
+    async with at_work(shop, [0]):
+        assert await shop.begun(1) == [0]
+        with trio.fail_after(10):
+            while len(shop.rested) < 2:
+                await trio.lowlevel.checkpoint()  # a thread says that there are no more rows
+        shop.finish(0)
+    assert sorted(shop.rested) == [0, 1, 2]
 
 
 async def test_a_worker_takes_no_row_before_its_last_one_is_durable() -> None:

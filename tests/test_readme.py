@@ -51,7 +51,8 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The environment of a user who has just opened a terminal."""
-    own = {k: v for k, v in os.environ.items() if not k.startswith(("BATCHTTS", "TOGETHER"))}
+    own = {k: v for k, v in os.environ.items() if not k.startswith("BATCHTTS")}
+    own = {k: v for k, v in own.items() if not k.endswith("_API_KEY")}
     return own | {"PYTHONPATH": str(ROOT)}
 
 
@@ -161,6 +162,14 @@ def test_the_number_of_voices_is_told_right(name: str) -> None:
     provider = registry.get(name)
     key = f"`{provider.key_variable}`" if provider.key_variable else "none"
     assert f"| `{name}` | {key} | {len(provider.voices)} |" in README
+
+
+@pytest.mark.parametrize(
+    ("fence", "file"), [("toml", "pyproject.toml"), ("py", "batchtts_parrot.py")]
+)
+def test_the_provider_of_the_readme_is_the_one_that_is_tested(fence: str, file: str) -> None:
+    [shown] = re.findall(rf"```{fence}\n(.*?)```", README, re.DOTALL)
+    assert shown == (ROOT / "tests" / "example" / file).read_text(encoding="utf-8")
 
 
 def test_the_readme_is_short_enough_to_be_read() -> None:

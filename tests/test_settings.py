@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import msgspec
@@ -8,8 +9,10 @@ import pytest
 from batchtts.errors import SettingsError
 from batchtts.job.settings import Job, Speaker, check, choose_speaker, load
 from batchtts.model import AudioFormat, Voice
+from batchtts.wire import registry
 from batchtts.wire.kokoro import KOKORO, ORPHEUS
 
+DEMO = Path(__file__).parents[1] / "jobs" / "demo.toml"
 KEY = "tgp_v1_0123456789abcdef"
 KEYED = {"TOGETHER_API_KEY": KEY}
 
@@ -80,6 +83,11 @@ def test_a_job_file_may_say_everything() -> None:
         attempts = 3
         format = "flac"
         sample_rate_hz = 48000
+        word_timestamps = true
+        options = { segment = "sentence" }
+        key_file = "key"
+        record = "said"
+        record_scripts = false
         columns = { id = "utt", text = "words" }
         grace_s = 10
         outage_s = 60
@@ -89,16 +97,67 @@ def test_a_job_file_may_say_everything() -> None:
     assert None not in told.values()
     assert job.columns == {"id": "utt", "text": "words"}
     assert (job.grace_s, job.outage_s) == (10.0, 60.0)
+    assert (job.word_timestamps, job.record_scripts) == (True, False)
     assert check(job) == job
+
+
+def test_the_example_of_a_job_file_has_every_key() -> None:
+    text = DEMO.read_text(encoding="utf-8")
+    told = re.findall(r"^(?:# )?(\w+) = |^\[(\w+)\]", text, re.MULTILINE)
+    keys = {key or table for key, table in told}
+    assert set(Job.__struct_fields__) <= keys
+    spoken = choose_speaker(load(DEMO, {}), {}, has_hibari=True)
+    assert spoken.options == {"segment": "never"}
 
 
 def test_paths_in_a_job_file_are_beside_it_and_those_of_flags_are_here() -> None:
     Path("nightly").mkdir()
     path = Path("nightly/job.toml")
-    path.write_text('manifest = "books.csv"\nout = "/elsewhere"\n')
-    assert load(path, {}).manifest == Path("nightly/books.csv")
-    assert load(path, {}).out == Path("/elsewhere")
-    assert load(path, {"out": Path("here")}).out == Path("here")
+    path.write_text(
+        'manifest = "books.csv"\nout = "/elsewhere"\nkey_file = "key"\nrecord = "../said"'
+    )
+    job = load(path, {})
+    assert (job.manifest, job.out) == (Path("nightly/books.csv"), Path("/elsewhere"))
+    assert (job.key_file, job.record) == (Path("nightly/key"), Path("nightly/../said"))
+    flagged = load(path, {"out": Path("here"), "record": Path("said")})
+    assert (flagged.out, flagged.record) == (Path("here"), Path("said"))
+
+
+# Options
+
+
+def test_options_given_as_flags_beat_those_of_the_job_file_one_by_one() -> None:
+    options = "options = { segment = 'sentence', linger_s = 1 }"
+    assert loaded(options, options=()).options == {"segment": "sentence", "linger_s": 1}
+    given = (("linger_s", 0.5), ("language", "de"), ("language", "fr"))
+    assert loaded(options, options=given).options == {
+        "segment": "sentence",
+        "linger_s": 0.5,
+        "language": "fr",
+    }
+    assert load(Path("books.csv"), {"options": given[:1]}).options == {"linger_s": 0.5}
+
+
+def test_options_that_are_no_table_are_refused_whatever_the_flags_say() -> None:
+    for given in ((), (("linger_s", 1),)):
+        with pytest.raises(SettingsError, match="options: expected `object`, got `int`"):
+            loaded("options = 7", options=given)
+
+
+@pytest.mark.parametrize(
+    ("options", "problem", "hint"),
+    [
+        ({"segmnt": "never"}, "together has no option 'segmnt'", "did you mean segment?"),
+        ({"linger_s": -1}, "together, option linger_s: expected `float` >= 0.0", None),
+        ({"max_partial_length": "x"}, "together, option max_partial_length: expected `int`", None),
+    ],
+)
+def test_options_are_the_providers_own(
+    options: dict[str, object], problem: str, hint: str | None
+) -> None:
+    error = unspeakable(KEYED, options=tuple(options.items()))
+    assert str(error).startswith(problem)
+    assert error.hint == hint
 
 
 @pytest.mark.parametrize(
@@ -256,7 +315,7 @@ def test_a_voice_that_is_not_there_is_refused_with_a_hint() -> None:
 def test_a_provider_that_is_not_there_is_refused_with_a_hint() -> None:
     error = unspeakable(provider="togehter")
     assert (str(error), error.hint) == ("no provider 'togehter'", "did you mean together?")
-    assert unspeakable(provider="espeak").hint == "there are: local, together"
+    assert unspeakable(provider="espeak").hint == f"there are: {', '.join(registry.names())}"
 
 
 def test_the_audio_is_as_the_provider_sends_it_unless_it_is_to_be_otherwise() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import cast
 
 import msgspec
@@ -32,6 +34,7 @@ from batchtts.wire import registry
 from batchtts.wire.kokoro import KOKORO
 from batchtts.wire.line import Line
 from batchtts.wire.session import Listener, Timeline
+from batchtts.wire.tape import FileTape, Recorder
 from batchtts.wire.together import Together
 
 HEART, SKY = Voice("af_heart", KOKORO, "en-us"), Voice("af_sky", KOKORO, "en-us")
@@ -75,13 +78,19 @@ class Provider:
     answers: deque[Said]
     calls: list[Together] = field(default_factory=list)
     talks: list[Talk] = field(default_factory=list)
+    tapes: list[FileTape] = field(default_factory=list)
     scripts: list[tuple[float, str]] = field(default_factory=list)
     contexts: list[str] = field(default_factory=list)
     closed: int = 0
     connect_s: float = 0.1
 
-    async def call(self, connections: trio.Nursery, dialect: Together) -> Talk:
+    async def call(
+        self, connections: trio.Nursery, dialect: Together, tape: FileTape | None
+    ) -> Talk:
         await trio.sleep(self.connect_s)
+        if tape is not None:
+            tape.opened("/")
+            self.tapes.append(tape)
         if self.answers and isinstance(self.answers[0], Closed):
             raise cast("Closed", self.answers.popleft()).error
         self.calls.append(dialect)
@@ -338,6 +347,29 @@ async def test_a_session_is_kept_from_row_to_row(autojump_clock: MockClock) -> N
     assert all(map(spoken, takes))
     assert [take.result.connect_s for take in takes] == [0.1, 0.0, 0.0]
     assert (len(it.provider.calls), it.provider.closed) == (1, 0)
+
+
+async def test_a_session_that_goes_on_in_another_voice_says_so_on_its_tape(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    cartesia = registry.get("cartesia")
+    one, two = cartesia.voices[:2]
+    async with studio() as it:
+        it.crew.provider = cartesia
+        it.crew.recorder = Recorder(directory=tmp_path, provider=cartesia)
+        worker = it.worker(7)
+        for number, voice in enumerate((one, one, two)):
+            assert spoken(await worker.take(row(number, voice=voice)))
+    [tape] = it.provider.tapes
+    tape.ended()
+    assert voices_on_tape(tmp_path) == [one.name, two.name]
+
+
+def voices_on_tape(directory: Path) -> list[str]:
+    """The voices that the only file names, in order."""
+    [path] = directory.glob("cartesia-*-w0007.txt")
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [json.loads(line[2:])["voice"][0] for line in lines if line[:1] == "@"]
 
 
 @pytest.mark.parametrize("other", [row(1, voice=SKY), row(1, speed=1.5)])

@@ -20,6 +20,7 @@ COMMANDS = {
     "run": "Speak every script that is not spoken yet.",
     "plan": "Say what a run would do and cost; connect to nothing.",
     "status": "Say what has become of a job.",
+    "transcribe": "Write down what is said in sound files.",
     "serve": "Be a provider, on this machine.",
     "providers": "List the providers.",
     "voices": "List the voices of a provider.",

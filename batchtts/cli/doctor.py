@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from batchtts.cli.options import speaking
 
+if TYPE_CHECKING:
+    from batchtts.job.settings import Speaker
+    from batchtts.run.doctor import Step
+
 
 @click.command()
 @click.argument("name", metavar="[PROVIDER]", default="local")
 @speaking
-def doctor(name: str, **flags: object) -> None:
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def doctor(name: str, as_json: bool, **flags: object) -> None:
     """Try PROVIDER: connect, have one short sentence spoken, and check it.
 
     Each step is told with its time; the first one that fails ends it, with
-    what to do. A paid provider charges for one sentence of 45 characters.
+    what to do. The key is looked for in the environment, and never shown. A
+    paid provider charges for one sentence of 45 characters.
 
     \b
     Exit status:
@@ -36,12 +44,28 @@ def doctor(name: str, **flags: object) -> None:
     from batchtts.run.job import find_speaker
 
     speaker = find_speaker(load(Path("doctor"), {**flags, "provider": name}), os.environ)
+    if not as_json:
+        click.echo(f"{'ok':>8}             {_settings(speaker)}")
+        click.echo(f"{'ok':>8}             {_key(speaker)}")
+        Doctor(speaker, _tell).examine()
+        return
+    steps: list[Step] = []
+    try:
+        Doctor(speaker, steps.append).examine()
+    finally:
+        told = [{"step": it.what, "ok": it.is_ok, "seconds": round(it.seconds, 6)} for it in steps]
+        facts = {"settings": _settings(speaker), "key": speaker.key_source, "steps": told}
+        click.echo(json.dumps(facts, indent=2))
+
+
+def _settings(speaker: Speaker) -> str:
     voice = speaker.voice
-    click.echo(
-        f"   ok           {speaker.provider.name}, {voice.name} of {voice.model}, {voice.language}"
-    )
-    Doctor(speaker, _tell).examine()
+    return f"{speaker.provider.name}, {voice.name} of {voice.model}, {voice.language}"
 
 
-def _tell(step: str, seconds: float) -> None:
-    click.echo(f"   ok {seconds:7.3f} s  {step}")
+def _key(speaker: Speaker) -> str:
+    return f"key found in {speaker.key_source}" if speaker.key_source else "no key needed"
+
+
+def _tell(step: Step) -> None:
+    click.echo(f"{'ok' if step.is_ok else 'failed':>8} {step.seconds:9.3f} s  {step.what}")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Callable
+from datetime import date, time
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -52,6 +54,34 @@ class Columns(click.ParamType[dict[str, str]]):
         return found
 
 
+class Option(click.ParamType[tuple[str, object]]):
+    """``KEY=VALUE``: an option of the provider, its value as in a job file."""
+
+    name = "option"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, object]:
+        """Turn the words of the command line into a pair."""
+        if isinstance(value, tuple):
+            return value
+        key, equals, told = str(value).partition("=")
+        if not equals or not key.strip():
+            self.fail(f"{str(value)!r} is not KEY=VALUE", param, ctx)
+        return key.strip(), _value(told)
+
+
+def _value(text: str) -> object:
+    """What a text is in TOML; itself, if it is not TOML, a date or holds a comment."""
+    try:
+        found: dict[str, object] = tomllib.loads(f"value = {text}")
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return text
+    value = found.pop("value")
+    is_cut = bool(found) or ("#" in text and not isinstance(value, str | list | dict))
+    return text if is_cut or isinstance(value, date | time) else value
+
+
 choosing = click.option(
     "-p",
     "--provider",
@@ -87,6 +117,21 @@ def speaking(command: Command) -> Command:
                 type=click.FloatRange(0.25, 4.0),
                 metavar="X",
                 help="Pace of rows that name none.  [default: 1.0]",
+            ),
+            click.option(
+                "--word-timestamps/--no-word-timestamps",
+                default=None,
+                help="Also ask for the times of words.  [default: no]",
+            ),
+            click.option(
+                "-O",
+                "--option",
+                "options",
+                type=Option(),
+                multiple=True,
+                metavar="KEY=VALUE",
+                help="What this provider alone knows, as in [options] of a job file; "
+                "see `batchtts providers`. As often as needed.",
             ),
         ]
     ):

@@ -41,6 +41,17 @@ from batchtts.cli.options import PATH, choosing, reading, speaking
     metavar="SECONDS",
     help="How long a stopped run may finish what is in flight.  [default: 30]",
 )
+@click.option(
+    "--record",
+    type=PATH,
+    metavar="DIR",
+    help="Write every conversation with the provider to a file in DIR, without the key.",
+)
+@click.option(
+    "--record-scripts/--no-record-scripts",
+    default=None,
+    help="With the scripts, or with an x for each of their letters.  [default: with]",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing unless something is wrong.")
 @click.option("--verbose", is_flag=True, help="Tell of every attempt that failed.")
 def run(manifest: Path, quiet: bool, verbose: bool, **flags: object) -> int:

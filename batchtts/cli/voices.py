@@ -14,7 +14,8 @@ import click
 def voices(provider: str, language: str | None, as_json: bool) -> None:
     """List the voices of PROVIDER with their model and language.
 
-    The first one is the default. The local provider takes the names of
+    The first one is the default. Some providers take other voices, too; then a
+    line on standard error says so. The local provider takes the names of
     Together's Kokoro voices, so that a manifest can move between the two; the
     model says who speaks in their place.
 
@@ -33,14 +34,17 @@ def voices(provider: str, language: str | None, as_json: bool) -> None:
     from batchtts.wire import registry
     from batchtts.wire.provider import speaks
 
-    known = registry.get(provider).voices
+    asked = registry.get(provider)
+    known = asked.voices
     found = [voice for voice in known if language is None or speaks(voice, language)]
-    if not found:
+    if not found and not asked.open_voices:
         languages = ", ".join(sorted({voice.language for voice in known}))
         raise UsageError(
             f"{provider} has no voice for the language {language!r}", hint=f"it has {languages}"
         )
     rows = [(voice.name, voice.model, voice.language) for voice in found]
+    if asked.open_voices:
+        click.echo(f"{provider} takes other voices, too: name one with --voice", err=True)
     if as_json:
         heads = ("voice", "model", "language")
         click.echo(json.dumps([dict(zip(heads, row, strict=True)) for row in rows], indent=2))

@@ -17,12 +17,16 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from batchtts.errors import SettingsError, VoiceUnavailable
+from batchtts.errors import SettingsError, UtteranceError
+from batchtts.job import keys
 from batchtts.model import AudioFormat, Container, Voice
 from batchtts.wire import registry
-from batchtts.wire.provider import Provider
+from batchtts.wire.provider import Manner, Provider
 
 LOCAL = "local"
+
+#: What a job file names relative to itself.
+_PATHS = ("manifest", "out", "key_file", "record")
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -41,6 +45,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         format, sample_rate_hz: Of the audio files.
         word_timestamps: Ask for the times of words, where the provider has them.
         options: What this provider alone can be asked for; see ``batchtts providers``.
+        key_file: Holds the key and nothing else; it comes before the environment
+            variable of the provider.
+        record: A directory; what is said on each connection becomes a file there.
+        record_scripts: Whether the scripts are in those files, or masked.
         columns: What a column of the manifest is called here → its name there.
         grace_s: How long a stopped run may finish what is in flight.
         outage_s: How long nobody may be reached before the run gives up.
@@ -61,12 +69,15 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     sample_rate_hz: Annotated[int, msgspec.Meta(ge=4000, le=192_000)] | None = None
     word_timestamps: bool = False
     options: dict[str, Any] = {}
+    key_file: Path | None = None
+    record: Path | None = None
+    record_scripts: bool = True
     columns: dict[str, str] = {}
     grace_s: Annotated[float, msgspec.Meta(ge=0)] = 30.0
     outage_s: Annotated[float, msgspec.Meta(ge=0)] = 120.0
 
     def __post_init__(self) -> None:
-        for name in ("manifest", "out"):
+        for name in _PATHS:
             value = getattr(self, name)
             if isinstance(value, str):
                 msgspec.structs.force_setattr(self, name, Path(value))
@@ -88,6 +99,7 @@ class Speaker:
     Attributes:
         url: Where; None if the run must start the server itself.
         key: Never shown.
+        key_source: Where it was found, for messages; None if there is none.
         why: One line when the choice was not the user's own, or None.
     """
 
@@ -97,6 +109,7 @@ class Speaker:
     voice: Voice
     format: AudioFormat
     why: str | None
+    key_source: str | None = None
     word_timestamps: bool = False
     options: Mapping[str, object] = field(default_factory=dict)
 
@@ -110,13 +123,22 @@ class Speaker:
 def load(path: Path, flags: Mapping[str, object]) -> Job:
     """Make a job of a manifest or a job file (.toml), and of flags that were given.
 
+    Args:
+        flags: None or an empty tuple is a flag that was not given; those of
+            ``options`` are pairs, each of which beats the one of its name in the file.
+
     Raises:
         SettingsError: an unknown key, a value that does not fit.
     """
     settings: dict[str, object] = {"manifest": path}
     if path.suffix.lower() == ".toml":
         settings = _read(path)
-    settings.update({name: value for name, value in flags.items() if value is not None})
+    given = {name: value for name, value in flags.items() if value not in (None, ())}
+    options: Any = given.pop("options", ())
+    inherited = settings.setdefault("options", {})
+    if isinstance(inherited, dict):  # else it is refused
+        inherited.update(options)
+    settings.update(given)
     return _convert(settings, path)
 
 
@@ -152,7 +174,7 @@ def _read(path: Path) -> dict[str, object]:
             raise SettingsError(f"{path}: unknown key {key!r}", hint=hint)
     if "manifest" not in settings:
         raise SettingsError(f"{path}: no manifest", hint='manifest = "books.csv"')
-    for key in ("manifest", "out"):
+    for key in _PATHS:
         if isinstance(settings.get(key), str):
             settings[key] = path.parent / str(settings[key])
     return settings
@@ -180,12 +202,16 @@ def choose_speaker(job: Job, environment: Mapping[str, str], *, has_hibari: bool
     provider.check_options(job.options)
     try:
         voice = provider.choose_voice(name, job.model, job.language)
-    except VoiceUnavailable as error:
+        provider.dialect(Manner(voice=voice, speed=job.speed, options=job.options))
+    except UtteranceError as error:
         raise SettingsError(str(error), hint=error.hint) from None
+    url = _find_address(provider, job)
+    key = _find_key(provider, job, environment)
     return Speaker(
         provider=provider,
-        url=_check_endpoint(job.endpoint) or provider.url,
-        key=_find_key(provider, job.endpoint, environment),
+        url=url,
+        key=key.value if key else None,
+        key_source=key.source if key else None,
         voice=voice,
         format=AudioFormat(job.format, job.sample_rate_hz or provider.sample_rate_hz),
         why=why,
@@ -197,7 +223,11 @@ def choose_speaker(job: Job, environment: Mapping[str, str], *, has_hibari: bool
 def _choose_provider(job: Job, environment: Mapping[str, str]) -> tuple[Provider, str | None]:
     if job.provider is not None:
         return registry.get(job.provider), None
-    for name in registry.names():
+    if job.key_file is not None:
+        raise SettingsError(
+            f"key_file {job.key_file}: no provider is named", hint='provider = "together"'
+        )
+    for name in registry.built_in():
         provider = registry.get(name)
         if provider.key_variable and environment.get(provider.key_variable):
             return provider, f"{provider.key_variable} is set: speaking with {name}"
@@ -205,23 +235,37 @@ def _choose_provider(job: Job, environment: Mapping[str, str]) -> tuple[Provider
     return registry.get(LOCAL), f"no provider named and no key set: speaking with local{where}"
 
 
-def _find_key(
-    provider: Provider, endpoint: str | None, environment: Mapping[str, str]
-) -> str | None:
-    variable = provider.key_variable or "BATCHTTS_SERVE_KEY"
-    key = environment.get(variable, "").strip()
-    if key and not (key.isascii() and key.isprintable()):
-        raise SettingsError(f"{variable} holds characters that no key has")
-    if provider.key_variable is None:
-        return (key or LOCAL) if endpoint else None
-    if not key:
+def _find_address(provider: Provider, job: Job) -> str | None:
+    url = check_endpoint(job.endpoint) or provider.url
+    if url is None and provider.name != LOCAL:
+        raise SettingsError(
+            f"{provider.name} has no address of its own", hint="tell it with --endpoint wss://host"
+        )
+    return url
+
+
+def _find_key(provider: Provider, job: Job, environment: Mapping[str, str]) -> keys.Key | None:
+    variable = provider.key_variable
+    if provider.name == LOCAL:
+        if job.endpoint is None:
+            return None  # the run starts the server, with a key that nobody else knows
+        variable = keys.SERVE_VARIABLE
+    key = keys.find(job.key_file, variable, environment)
+    if key is None and provider.name == LOCAL:
+        return keys.Key(LOCAL, None)  # any key will do
+    if key is None and variable is not None:
         raise SettingsError(
             f"{provider.name} needs a key", hint=f"set {variable}, or take --provider {LOCAL}"
         )
     return key
 
 
-def _check_endpoint(url: str | None) -> str | None:
+def check_endpoint(url: str | None) -> str | None:
+    """Return an address that somebody can be called at.
+
+    Raises:
+        SettingsError: it is none.
+    """
     if url is None:
         return None
     try:

@@ -99,7 +99,9 @@ class Agenda:
 
     def _utterance(self, batch: Batch, i: int) -> Utterance:
         script, speed = batch.texts[i] or "", batch.speeds[i] or self.job.speed
-        voice, refusal = self.casting.of(batch.voices[i], batch.models[i], batch.languages[i])
+        voice, refusal = self.casting.of(
+            batch.voices[i], batch.models[i], batch.languages[i], batch.speeds[i]
+        )
         return Utterance(
             row=batch.first_row + i,
             id=batch.ids[i],
@@ -118,14 +120,14 @@ def survey(job: Job, speaker: Speaker, manifest: Manifest, ledger: Ledger | None
         UsageError: the ledger is that of quite another manifest.
         LedgerBroken: it cannot be understood.
     """
-    casting = Casting(speaker.provider, speaker.voice)
+    casting = Casting(speaker.provider, speaker.voice, job.speed, speaker.options)
     fingerprints = Fingerprints(speaker.provider.name, speaker.format, speaker.audible_options)
     prints = np.empty(manifest.rows, np.int64)
     characters = np.empty(manifest.rows, np.int32)
     refusals = np.zeros(manifest.rows, np.bool_)
     for batch in manifest.batches():
         rows = slice(batch.first_row, batch.first_row + len(batch.ids))
-        voices = list(map(casting.of, batch.voices, batch.models, batch.languages))
+        voices = list(map(casting.of, batch.voices, batch.models, batch.languages, batch.speeds))
         prints[rows] = _prints(batch, voices, fingerprints, job.speed)
         characters[rows] = [len(text or "") for text in batch.texts]
         refusals[rows] = [

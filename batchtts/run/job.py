@@ -20,7 +20,7 @@ import batchtts
 from batchtts.errors import Exit, ManifestChanged, OutputBroken, RunError, leaves
 from batchtts.job.manifest import scan
 from batchtts.job.plan import DONE, FAILED
-from batchtts.job.settings import Job, Speaker, check, choose_speaker
+from batchtts.job.settings import LOCAL, Job, Speaker, check, choose_speaker
 from batchtts.model import Result, Take, Utterance
 from batchtts.record import disk
 from batchtts.record.ledger import VERSION as LEDGER_VERSION
@@ -36,6 +36,7 @@ from batchtts.run.retry import RetryPolicy
 from batchtts.run.worker import Crew, Worker
 from batchtts.wire.line import Line
 from batchtts.wire.session import CLOSE_S
+from batchtts.wire.tape import Recorder, prepare
 
 log = logging.getLogger("batchtts.run")
 
@@ -86,6 +87,8 @@ def run(
     began_at, started_at = time.monotonic(), time.time()
     job = check(job)
     speaker = find_speaker(job, environment)
+    if job.record is not None:
+        prepare(job.record)
     manifest = scan(job.manifest, job.columns)
     if manifest.columns.id is None:
         log.info("%s has no id column: ids are row numbers, from 1", job.manifest)
@@ -276,7 +279,9 @@ class _Work:
             )
             record = partial(self._record, store, crew)
             try:
-                await run_pool(self.agenda.batches(), [each.take for each in workers], record, stop)
+                takes = [each.take for each in workers]
+                rests = [each.hang_up for each in workers]
+                await run_pool(self.agenda.batches(), takes, record, stop, rests)
             finally:
                 with trio.CancelScope(shield=True):
                     await record([])  # corrections that no take came after
@@ -287,16 +292,28 @@ class _Work:
     def _gather(self, url: str, key: str | None, connections: trio.Nursery) -> Crew:
         """What the workers of this run share."""
         provider, workers = self.speaker.provider, self._workers
+        key_file = self.speaker.key_source if self.job.key_file else None
         return Crew(
             name=secrets.token_hex(4),
             provider=provider,
-            line=Line.to(provider, url, key),
+            line=Line.to(provider, url, key, key_file=key_file),
             policy=RetryPolicy(attempts=self.job.attempts),
             in_flight=InFlight(min(self.job.in_flight or provider.in_flight or workers, workers)),
             breaker=Breaker(failures=4 * workers, patience_s=self.job.outage_s),
             connections=connections,
             word_timestamps=self.speaker.word_timestamps,
             options=self.speaker.options,
+            recorder=self._recorder(None if key == LOCAL else key),
+        )
+
+    def _recorder(self, key: str | None) -> Recorder | None:
+        if self.job.record is None:
+            return None
+        return Recorder(
+            directory=self.job.record,
+            provider=self.speaker.provider,
+            key=key,
+            keeps_scripts=self.job.record_scripts,
         )
 
     async def _record(self, store: Store, crew: Crew, takes: Sequence[Take]) -> None:

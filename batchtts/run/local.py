@@ -62,7 +62,7 @@ async def start() -> LocalServer:
         [sys.executable, "-m", "batchtts", "serve", "--port", "0", "--until-eof"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env={**os.environ, "BATCHTTS_SERVE_KEY": key},
+        env={**_environment(), "BATCHTTS_SERVE_KEY": key},
         start_new_session=True,  # Ctrl-C is for the run, which then drains
     )
     with trio.move_on_after(START_S):
@@ -73,6 +73,12 @@ async def start() -> LocalServer:
     raise ProviderDown(
         "the voice server on this machine did not start", hint="try `batchtts serve` by hand"
     )
+
+
+def _environment() -> dict[str, str]:
+    """That of this process, without what is meant for a server that somebody starts by hand."""
+    told = os.environ.items()
+    return {name: value for name, value in told if not name.startswith("BATCHTTS_SERVE_")}
 
 
 async def _first_line(process: trio.Process) -> str:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Generic, TypeVar
 
 import trio
@@ -58,6 +59,7 @@ async def run_pool(
     workers: Sequence[Callable[[Row], Awaitable[Outcome]]],
     record: Callable[[Sequence[Outcome]], Awaitable[None]],
     stop: Stop,
+    rests: Sequence[Callable[[], None]] = (),
 ) -> None:
     """Give every row to some worker and every outcome to *record*, in groups.
 
@@ -65,6 +67,7 @@ async def run_pool(
         rows: Batches, read in a thread as they are needed.
         workers: Each is one task; it has one row at a time.
         record: Returns when the outcomes are durable.
+        rests: For each worker, called when there is no row left for it.
     """
     todo_in, todo_out = trio.open_memory_channel[Row](0)
     done_in, done_out = trio.open_memory_channel[_Handed[Outcome]](0)
@@ -74,8 +77,8 @@ async def run_pool(
             with stop.working:
                 async with trio.open_nursery() as pool:
                     pool.start_soon(_feed, rows, todo_in, stop.feeding)
-                    for worker in workers:
-                        pool.start_soon(_work, worker, todo_out, done_in)
+                    for worker, rest in zip_longest(workers, rests):
+                        pool.start_soon(_work, worker, todo_out, done_in, rest)
 
 
 async def _feed(
@@ -92,6 +95,7 @@ async def _work(
     worker: Callable[[Row], Awaitable[Outcome]],
     todo: trio.MemoryReceiveChannel[Row],
     done: trio.MemorySendChannel[_Handed[Outcome]],
+    rest: Callable[[], None] | None,
 ) -> None:
     async for row in todo:
         handed = _Handed(await worker(row))
@@ -101,6 +105,8 @@ async def _work(
             except trio.BrokenResourceError:
                 return  # the recorder has failed, and says so itself
             await handed.settled.wait()
+    if rest is not None:
+        rest()
 
 
 async def _keep_record(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -28,6 +28,7 @@ from batchtts.text.segment import split
 from batchtts.wire.line import Line
 from batchtts.wire.provider import Manner, Provider, Vocabulary
 from batchtts.wire.session import Listener, Session, Timeline
+from batchtts.wire.tape import FileTape, Recorder
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +46,7 @@ class Crew:
         name: Sets the contexts of this run apart from those of any other.
         connections: Where connections live.
         word_timestamps, options: See `Manner`.
+        recorder: Where conversations are recorded, if they are.
         slots: Requests in flight; follows *in_flight*.
         corrections: Rows that were recorded as done and are not; whoever records
             takes them from here.
@@ -59,21 +61,21 @@ class Crew:
     connections: trio.Nursery
     word_timestamps: bool = False
     options: Mapping[str, object] = field(default_factory=dict)
+    recorder: Recorder | None = None
     slots: trio.CapacityLimiter = field(init=False)
     corrections: list[Correction] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.slots = trio.CapacityLimiter(self.in_flight.limit)
 
-    def dialect(self, utterance: Utterance) -> Vocabulary:
-        """Return what is to be talked with for this utterance."""
-        manner = Manner(
+    def manner(self, utterance: Utterance) -> Manner:
+        """Return how this utterance is to be spoken."""
+        return Manner(
             voice=utterance.voice,
             speed=utterance.speed,
             word_timestamps=self.word_timestamps,
             options=self.options,
         )
-        return self.provider.dialect(manner)
 
     def succeeded(self) -> None:
         """A segment was spoken in full."""
@@ -154,8 +156,10 @@ class Worker:
 
     def __init__(self, crew: Crew, number: int) -> None:
         self._crew = crew
+        self._number = number
         self._place = {"place": f"worker-{number}"}
         self._session: Session | None = None
+        self._tape: FileTape | None = None
         self._resource = ""
         self._done: OrderedDict[str, Correction] = OrderedDict()  # by context
 
@@ -257,7 +261,8 @@ class Worker:
 
     async def _try(self, utterance: Utterance, segment: str, piece: str, notes: _Notes) -> Sound:
         """Speak a segment once and make sure that it is all there."""
-        dialect = self._crew.dialect(utterance)
+        manner = self._crew.manner(utterance)
+        dialect = self._crew.provider.dialect(manner)
         hearing = Hearing(dialect.traits.raw_hz, dialect.traits.raw_encoding)
         slot = _Slot(self._crew.slots)
         listener = Listener(
@@ -266,16 +271,16 @@ class Worker:
             late=lambda context: self._cut_short(context, notes),
             time=hearing.time,
         )
-        await self._connect(dialect, notes)
+        await self._connect(dialect, manner, notes)
         try:
             notes.queue_s += await slot.acquire()
-            session = await self._connect(dialect, notes)  # it may have closed meanwhile
+            session = await self._connect(dialect, manner, notes)  # it may have closed meanwhile
             context = self._new_context(utterance, segment, notes)
             notes.attempts += 1
             timeline = await session.speak(piece, context, listener)
         finally:
             slot.release()
-        sound = hearing.sound()
+        sound = hearing.sound() if hearing.is_plain else await _in_thread(hearing.sound)
         fault = find_fault(
             sound.pcm, piece, speed=utterance.speed, sample_rate_hz=sound.sample_rate_hz
         )
@@ -284,15 +289,18 @@ class Worker:
         notes.heard(timeline)
         return sound
 
-    async def _connect(self, dialect: Vocabulary, notes: _Notes) -> Session:
+    async def _connect(self, dialect: Vocabulary, manner: Manner, notes: _Notes) -> Session:
         """Return a session that speaks as it is wanted."""
         session, suits = self._session, self._resource == dialect.resource
         if session is not None and suits and session.reusable:
             session.adopt(dialect)
+            if self._tape is not None:
+                self._tape.turn(manner)
             return session
         self.hang_up()
-        began_at = trio.current_time()
-        self._session = await self._crew.line.call(self._crew.connections, dialect)
+        began_at, crew = trio.current_time(), self._crew
+        self._tape = crew.recorder.tape(self._number, manner) if crew.recorder else None
+        self._session = await crew.line.call(crew.connections, dialect, self._tape)
         self._resource = dialect.resource
         notes.connect_s += trio.current_time() - began_at
         return self._session
@@ -338,6 +346,11 @@ def _join(sounds: Sequence[Sound]) -> Sound:
         words += shifted(sound.words, seconds)
         seconds += duration_s(heard[-1], rate_hz)
     return Sound(b"".join(heard), rate_hz, tuple(words))
+
+
+async def _in_thread(decode: Callable[[], Sound]) -> Sound:
+    """Decode beside the event loop, which has other sockets to read."""
+    return await trio.to_thread.run_sync(decode)
 
 
 def _rounded(word: Word) -> Word:

@@ -13,7 +13,9 @@ import ipaddress
 import itertools
 import logging
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+import ssl
+import tomllib
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
@@ -29,14 +31,21 @@ from trio_websocket import (
 from wsproto.utilities import ProtocolError
 
 from batchtts.errors import UsageError
-from batchtts.model import Voice
+from batchtts.server import tls
 from batchtts.server.casting import Casting, installed_engines
 from batchtts.server.connection import Connection
 from batchtts.server.conversation import Conversation
-from batchtts.server.house import House, Visit
-from batchtts.server.knobs import Knobs
-from batchtts.server.pool import EngineDied, Pool
+from batchtts.server.faultfile import parse
+from batchtts.server.faults import Faults, Plan, ProtocolName, Refuse
+from batchtts.server.house import House, TurnedAway, Visit
+from batchtts.server.knobs import Knobs, with_idle
+from batchtts.server.lenient import Lenient
+from batchtts.server.smallest import Smallest
+from batchtts.server.studio import Studio
+from batchtts.server.telnyx import Telnyx
 from batchtts.server.together import Together
+from batchtts.server.transcription import Transcription
+from batchtts.server.unlucky import Unlucky
 from batchtts.server.witness import Log, Page
 from batchtts.wire.embedded import HIBARI
 
@@ -45,6 +54,9 @@ _log = logging.getLogger(__name__)
 _RECEIVE_BUFFER = 64 * 1024  # bytes
 _MESSAGE_SIZE = 16 * 1024 * 1024  # bytes
 _UPGRADE = 10.0  # seconds for a client to say what it wants
+
+#: A subprotocol that is none: how a page in a browser, which has no headers, brings its key.
+_KEY_PROTOCOL = "openai-insecure-api-key."
 
 #: How it shows that a client has left, or has never been one.
 _GONE = (
@@ -58,8 +70,39 @@ _GONE = (
 
 Converse = Callable[[Visit], Conversation]
 
+
+def _nobody(knobs: Knobs) -> bool:
+    """The door sends a wrong key away."""
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What is spoken at a path.
+
+    Attributes:
+        converse: Makes the conversation of one client.
+        greets_strangers: Whether the conversation tells a wrong key itself; see
+            `Visit.is_welcome`.
+    """
+
+    protocol: ProtocolName
+    converse: Converse
+    greets_strangers: Callable[[Knobs], bool] = _nobody
+
+
 #: What is spoken where.
-PATHS: dict[str, Converse] = {"/v1/audio/speech/websocket": Together}
+PATHS = {
+    "/v1/audio/speech/websocket": Place(
+        "together", Together, lambda knobs: knobs.together.bad_key == "frame"
+    ),
+    "/v2/text-to-speech/speech": Place("telnyx", Telnyx),
+    "/v1/realtime": Place("transcription", Transcription),
+    "/waves/v1/tts/live": Place("smallest", Smallest),
+    "/waves/v1/lightning-v3.1/get_speech/stream": Place("smallest", Smallest),
+    "/waves/v1/lightning-v2/get_speech/stream": Place("smallest", Smallest),
+    "/api/v1/lightning-v2/get_speech/stream": Place("smallest", Smallest),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,9 +112,13 @@ class Settings:
     Attributes:
         port: 0 picks a free one.
         engine: ``hibari``, ``nanotts`` or ``tone``; see `Casting.preferred`.
-        workers: Processes per engine; None is one per processor, four at most.
+        workers: Processes per engine, and per recognizer; None is one per processor,
+            four at most.
         key: What clients must bring; None lets in any key that is not empty.
         log: Where to write what was served.
+        certificate, private_key: For `wss://`; see `batchtts.server.tls`.
+        faults: Says what goes wrong on purpose; see `batchtts.server.faults`.
+        idle_s: Seconds without a message of a client, instead of each protocol's own.
         until_eof: In the foreground, stop when standard input ends: whoever started us is gone.
     """
 
@@ -81,6 +128,10 @@ class Settings:
     workers: int | None = None
     key: str | None = None
     log: Path | None = None
+    certificate: Path | None = None
+    private_key: Path | None = None
+    faults: Path | None = None
+    idle_s: float | None = None
     until_eof: bool = False
 
 
@@ -90,58 +141,48 @@ async def serve(
     """Serve until cancelled; `nursery.start` gives the port.
 
     Raises:
-        UsageError: The port is in use, or anybody could come in.
+        UsageError: The port is in use, anybody could come in, or a file is wrong.
     """
     _check_exposure(settings)
+    secure = tls.read(settings.certificate, settings.private_key)
+    plan = _read_plan(settings)
     casting = Casting(settings.engine, installed_engines())
     listeners = await _listen(settings)
     with _open_log(settings.log) as log:
         async with _open_studio(settings) as studio, trio.open_nursery() as nursery:
-            door = _Door(settings.key, House(casting=casting, knobs=Knobs()), studio, log)
-            nursery.start_soon(trio.serve_listeners, door.welcome, listeners)
+            house = House(casting=casting, knobs=plan.knobs)
+            door = _Door(settings.key, house, studio, log, Faults(plan) if plan.faults else None)
+            doors = [_open_door(listener, secure) for listener in listeners]
+            nursery.start_soon(trio.serve_listeners, door.welcome, doors)
             task_status.started(listeners[0].socket.getsockname()[1])
-
-
-class _Studio:
-    """The engines, each with processes of its own."""
-
-    def __init__(self, workers: int) -> None:
-        self._workers = workers
-        self._pools: dict[str, Pool] = {}
-
-    async def speak(
-        self, text: str, voice: Voice, speed: float, heard: Callable[[bytes], Awaitable[None]]
-    ) -> None:
-        if voice.model not in self._pools:
-            self._pools[voice.model] = Pool(voice.model, self._workers)
-        await self._pools[voice.model].speak(text, voice, speed, heard)
-
-    async def listen(self, pcm: bytes, sample_rate_hz: int, model: str) -> str:
-        raise EngineDied("nothing here recognizes speech")
-
-    async def close(self) -> None:
-        for pool in self._pools.values():
-            await pool.close()
 
 
 class _Door:
     """Lets clients in, or sends them away."""
 
-    def __init__(self, key: str | None, house: House, studio: _Studio, log: Log | None) -> None:
+    def __init__(
+        self,
+        key: str | None,
+        house: House,
+        studio: Studio,
+        log: Log | None,
+        faults: Faults | None,
+    ) -> None:
         self._key = key
         self._house = house
         self._studio = studio
         self._log = log
+        self._faults = faults
         self._numbers = itertools.count(1)
 
-    async def welcome(self, stream: trio.SocketStream) -> None:
+    async def welcome(self, stream: trio.abc.Stream) -> None:
         """Serve one client, and survive it."""
         try:
             async with trio.open_nursery() as nursery:
                 with trio.move_on_after(_UPGRADE) as patience:
                     request = await wrap_server_stream(
                         nursery,
-                        stream,
+                        Lenient(stream),
                         max_message_size=_MESSAGE_SIZE,
                         receive_buffer_size=_RECEIVE_BUFFER,
                     )
@@ -153,23 +194,43 @@ class _Door:
         finally:
             await trio.aclose_forcefully(stream)
 
-    async def _serve(self, request: WebSocketRequest, stream: trio.SocketStream) -> None:
+    async def _serve(self, request: WebSocketRequest, stream: trio.abc.Stream) -> None:
         address = urlsplit(request.path)
         query = dict(parse_qsl(address.query, keep_blank_values=True))
-        converse = PATHS.get(address.path)
+        place = PATHS.get(address.path)
         key = _key_of(request, query)
         problem = self._refusal(key)
-        if converse is None:
+        if place is None:
             there_are = ", ".join(PATHS)
             await _reject(request, 404, f"nothing speaks at {address.path}; try {there_are}")
-        elif problem:
+        elif problem and not place.greets_strangers(self._house.knobs):
             await _reject(request, 401, problem)
+        elif self._faults and (fault := self._faults.refusal(place.protocol)):
+            await _refuse(request, fault)
         else:
             number = next(self._numbers)
-            visit = Visit(number=number, path=address.path, query=query, key=key, house=self._house)
+            visit = Visit(
+                number=number,
+                path=address.path,
+                query=query,
+                key=key,
+                house=self._house,
+                is_welcome=problem is None,
+            )
             page = Page(self._log, address.path, number)
-            socket = await request.accept()
-            await Connection(socket, stream, converse(visit), self._studio, page).run()
+            try:
+                conversation = place.converse(visit)
+            except TurnedAway as refusal:
+                await _reject(request, refusal.status, f"{refusal}")
+                return
+            if self._faults:
+                conversation = Unlucky(conversation, self._faults, place.protocol)
+            try:
+                socket = await request.accept(subprotocol=_subprotocol(request))
+            except BaseException:
+                conversation.leave()
+                raise
+            await Connection(socket, stream, conversation, self._studio, page).run()
 
     def _refusal(self, key: str) -> str | None:
         if not key:
@@ -180,16 +241,48 @@ class _Door:
 
 
 def _key_of(request: WebSocketRequest, query: Mapping[str, str]) -> str:
-    for name, value in request.headers:
-        scheme, _, key = value.decode("latin-1").partition(" ")
-        if name.lower() == b"authorization" and scheme.lower() == "bearer":
+    told = [v.decode("latin-1") for n, v in request.headers if n.lower() == b"authorization"]
+    for each in (*told, query.get("authorization", "")):
+        scheme, _, key = each.partition(" ")
+        if scheme.lower() == "bearer":
             return key.strip()
-    return query.get("api_key", "")
+    for offered in request.proposed_subprotocols:
+        if offered.startswith(_KEY_PROTOCOL):
+            return offered.removeprefix(_KEY_PROTOCOL)
+    return query.get("api_key") or query.get("token", "")
 
 
-async def _reject(request: WebSocketRequest, status: int, problem: str) -> None:
-    plain = [(b"Content-Type", b"text/plain; charset=utf-8")]
-    await request.reject(status, extra_headers=plain, body=f"{problem}\n".encode())
+def _subprotocol(request: WebSocketRequest) -> str | None:
+    """The one that is spoken, where it is offered; the others carry a key or a version."""
+    return "realtime" if "realtime" in request.proposed_subprotocols else None
+
+
+async def _reject(
+    request: WebSocketRequest, status: int, problem: str, *more: tuple[bytes, bytes]
+) -> None:
+    headers = [(b"Content-Type", b"text/plain; charset=utf-8"), *more]
+    await request.reject(status, extra_headers=headers, body=f"{problem}\n".encode())
+
+
+async def _refuse(request: WebSocketRequest, fault: Refuse) -> None:
+    seconds = fault.retry_after_s
+    wait = [] if seconds is None else [(b"Retry-After", b"%d" % seconds)]
+    await _reject(request, fault.status, "refused on purpose", *wait)
+
+
+def _read_plan(settings: Settings) -> Plan:
+    """What goes wrong, and what is not documented: from the file, if there is one."""
+    plan = Plan()
+    if path := settings.faults:
+        try:
+            plan = parse(tomllib.loads(path.read_text(encoding="utf-8")), f"{path}")
+        except OSError as error:
+            told = (error.strerror or str(error)).lower()
+            raise UsageError(f"cannot read {path}: {told}") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise UsageError(f"{path}: not TOML: {error}") from None
+    knobs = plan.knobs if settings.idle_s is None else with_idle(plan.knobs, settings.idle_s)
+    return Plan(seed=plan.seed, faults=plan.faults, knobs=knobs)
 
 
 def _check_exposure(settings: Settings) -> None:
@@ -218,6 +311,14 @@ async def _listen(settings: Settings) -> list[trio.SocketListener]:
         raise UsageError(f"cannot listen at {where}: {told}") from None
 
 
+def _open_door(
+    listener: trio.SocketListener, secure: ssl.SSLContext | None
+) -> trio.abc.Listener[trio.abc.Stream]:
+    if secure is None:
+        return listener
+    return trio.SSLListener(listener, secure, https_compatible=True)
+
+
 @contextlib.contextmanager
 def _open_log(path: Path | None) -> Iterator[Log | None]:
     if path is None:
@@ -233,8 +334,8 @@ def _open_log(path: Path | None) -> Iterator[Log | None]:
 
 
 @contextlib.asynccontextmanager
-async def _open_studio(settings: Settings) -> AsyncIterator[_Studio]:
-    studio = _Studio(settings.workers or min(os.cpu_count() or 1, 4))
+async def _open_studio(settings: Settings) -> AsyncIterator[Studio]:
+    studio = Studio(settings.workers or min(os.cpu_count() or 1, 4))
     try:
         yield studio
     finally:

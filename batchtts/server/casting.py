@@ -11,11 +11,14 @@ import re
 from dataclasses import dataclass
 
 from batchtts.model import Voice
+from batchtts.server.ear import MODULES as EARS
 from batchtts.server.engine import MODULES
-from batchtts.wire.embedded import EMBEDDED_VOICES, HIBARI, NANOTTS, TONE
+from batchtts.wire.embedded import EMBEDDED_VOICES, HIBARI, MOONSHINE, NANOTTS, TONE
 from batchtts.wire.kokoro import KOKORO, KOKORO_VOICES, ORPHEUS, ORPHEUS_VOICES
+from batchtts.wire.together_stt import PARAKEET, WHISPER
 
 INSTALL = "pip install 'batchtts[local]'"
+INSTALL_EAR = "pip install 'batchtts[hear]'"
 
 _VOICES = {
     voice_model: {voice.name: voice for voice in voices if voice.model == voice_model}
@@ -24,6 +27,13 @@ _VOICES = {
 }
 _DEFAULTS = {KOKORO: "af_heart", ORPHEUS: "tara"}
 _STAND_INS = {voice.name: voice for voice in EMBEDDED_VOICES}
+
+#: Language → the engine that speaks it, and what that calls it.
+_SPEAKERS = {
+    "en": (HIBARI, "en-us"),
+    "en-gb": (NANOTTS, "en-gb"),
+    **{language: (NANOTTS, language) for language in ("de", "es", "fr", "it")},
+}
 _MIXED = re.compile(r"(\w+)(?:\(\d+(?:\.\d+)?\))?")  # af_bella, af_bella(2)
 
 
@@ -45,9 +55,14 @@ class NotAvailable(ValueError):
         self.code = code
 
 
+#: Model that hears → who takes its part.
+_HEARERS = {WHISPER: MOONSHINE, PARAKEET: MOONSHINE, MOONSHINE: MOONSHINE, TONE: TONE}
+
+
 def installed_engines() -> frozenset[str]:
-    """Return the engines that this Python can import."""
-    found = {name for name, module in MODULES.items() if importlib.util.find_spec(module)}
+    """Return the engines and recognizers that this Python can import."""
+    modules = MODULES | EARS
+    found = {name for name, module in modules.items() if importlib.util.find_spec(module)}
     return frozenset(found | {TONE})
 
 
@@ -56,8 +71,9 @@ class Casting:
     """The engine that was asked for, and those that there are.
 
     Attributes:
-        preferred: tone speaks every voice, nanotts those of hibari too.
-        installed: Names of engines.
+        preferred: tone speaks every voice and hears for everybody, nanotts speaks
+            those of hibari too.
+        installed: Names of engines and recognizers.
     """
 
     preferred: str
@@ -111,6 +127,41 @@ class Casting:
                 f"voice {asked.name!r} is {asked.language}, which nobody here speaks;"
                 f" there are {languages}"
             ) from None
+
+    def stand_in(self, asked: Voice) -> Voice:
+        """Return who speaks for a voice of somebody else's, by its language alone.
+
+        Raises:
+            NotAvailable: Nobody here speaks the language, or the engine is not installed.
+        """
+        if self.preferred == TONE:
+            return Voice(asked.name, TONE, asked.language)
+        language = asked.language.lower()
+        spoken = language if language in _SPEAKERS else _primary(language)
+        engine, dialect = _SPEAKERS.get(spoken, ("", ""))
+        if not engine:
+            raise _no_voice(
+                f"voice {asked.name!r} is to speak {asked.language}, which nobody here does;"
+                f" there are {', '.join(sorted(_SPEAKERS))}"
+            )
+        if engine == HIBARI and not self._hibari_plays:
+            engine = NANOTTS
+        if engine not in self.installed:
+            raise _no_model(f"{engine} is not installed; {INSTALL}")
+        return Voice(asked.name, engine, dialect)
+
+    def cast_ear(self, model: str) -> str:
+        """Return the recognizer that takes the part of *model*.
+
+        Raises:
+            NotAvailable: No such model, or nobody here takes its part.
+        """
+        if model not in _HEARERS:
+            raise _no_model(f"model {model!r} is not available; there are {', '.join(_HEARERS)}")
+        hears = TONE if self.preferred == TONE else _HEARERS[model]
+        if hears not in self.installed:
+            raise _no_model(f"{hears} is not installed; {INSTALL_EAR}")
+        return hears
 
     @property
     def misses_hibari(self) -> bool:

@@ -51,7 +51,13 @@ class Studio(Protocol):
     async def speak(
         self, text: str, voice: Voice, speed: float, heard: Callable[[bytes], Awaitable[None]]
     ) -> None: ...
-    async def listen(self, pcm: bytes, sample_rate_hz: int, model: str) -> str: ...
+    async def listen(
+        self,
+        pcm: bytes,
+        sample_rate_hz: int,
+        ear: str,
+        guessed: Callable[[str], Awaitable[None]],
+    ) -> str: ...
 
 
 @dataclass(slots=True, eq=False)
@@ -136,6 +142,7 @@ class Connection:
                 case After(name=name, seconds=seconds):
                     self._wind(name, seconds, nursery)
                 case Close(code=code, reason=reason):
+                    self._outbox.reach()
                     with trio.move_on_after(_GOODBYE):
                         await self._socket.aclose(code, reason or None)
                     return
@@ -233,9 +240,14 @@ class Connection:
 
     async def _listen(self, item: Item, listen: Listen) -> None:
         item.samples = len(listen.pcm) // 2
+
+        async def guessed(text: str) -> None:
+            await self._outbox.room(_HELD)
+            self._outbox.put(listen.framing.guessed(listen, text))
+
         try:
             item.transcript = await self._studio.listen(
-                listen.pcm, listen.sample_rate_hz, listen.model
+                listen.pcm, listen.sample_rate_hz, listen.ear, guessed
             )
         except EngineDied as error:
             self._finish(item, listen.framing.unheard(listen, str(error)), "lost")

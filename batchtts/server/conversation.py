@@ -87,6 +87,7 @@ class Say:
         framing: Puts the speech into messages.
         packing: What a piece is. Only `pcm` at 24 kHz comes piece by piece; all
             else comes as one whole piece.
+        fault: What goes wrong with it on purpose, if anything does; for the log.
     """
 
     item: str
@@ -98,11 +99,13 @@ class Say:
     framing: Framing
     packing: Packing = "pcm"
     sample_rate_hz: int = 24_000
+    fault: str | None = None
 
 
 class Transcribing(Protocol):
     """Puts what was heard into messages."""
 
+    def guessed(self, listen: Listen, text: str) -> Iterable[Frame]: ...
     def heard(self, listen: Listen, text: str) -> Iterable[Frame]: ...
     def unheard(self, listen: Listen, reason: str) -> Iterable[Frame]: ...
 
@@ -113,6 +116,9 @@ class Listen:
 
     Attributes:
         pcm: mono s16le.
+        model: As the client asked for it.
+        ear: The recognizer that takes its part.
+        fault: See `Say`.
     """
 
     item: str
@@ -120,7 +126,9 @@ class Listen:
     pcm: bytes
     sample_rate_hz: int
     model: str
+    ear: str
     framing: Transcribing
+    fault: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

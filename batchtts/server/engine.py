@@ -136,15 +136,15 @@ class Tone:
 
     name = TONE
 
-    _PITCHES = 251  # prime, so that positions and characters do not line up
+    PITCHES = 251  # prime, so that positions and characters do not line up
     _AT_ONCE = 64  # characters in a piece
 
     def speak(self, text: str, voice: Voice, speed: float) -> Iterator[bytes]:
         if not text.strip():
             raise CannotSpeak("there is nothing to say in blank text")
-        whistles = _whistles(self._PITCHES, speed)
+        whistles = _whistles(self.PITCHES, speed)
         points = np.array([ord(character) for character in text])
-        pitches = (points * 7 + np.arange(len(points)) * 13) % self._PITCHES
+        pitches = (points * 7 + np.arange(len(points)) * 13) % self.PITCHES
         for start in range(0, len(pitches), self._AT_ONCE):
             yield whistles[pitches[start : start + self._AT_ONCE]].tobytes()
 

@@ -38,8 +38,12 @@ async def stay(settings: Settings) -> Exit:
 
 def _announce(settings: Settings, port: int) -> None:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    sys.stdout.write(f"listening on ws://{host}:{port}\n")
-    sys.stdout.flush()
+    scheme = "ws" if settings.certificate is None else "wss"
+    try:
+        sys.stdout.write(f"listening on {scheme}://{host}:{port}\n")
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever started us is gone; what is left in the buffer must go, too
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     casting = Casting(settings.engine, installed_engines())
     if not settings.until_eof:
         sys.stderr.write(f"{casting.notice}; Ctrl-C stops\n")

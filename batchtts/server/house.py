@@ -25,6 +25,14 @@ class House:
     sockets: Counter[str] = field(default_factory=Counter)
 
 
+class TurnedAway(Exception):
+    """A conversation does not take this client; the upgrade is answered with a status."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visit:
     """One client.

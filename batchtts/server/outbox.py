@@ -44,6 +44,11 @@ class Outbox:
         self._less.unpark_all()
         return frame, then
 
+    def reach(self) -> None:
+        """Call what is marked right behind the last frame: nobody will ask for the rest."""
+        while self._frames and self._frames[0][0] is None:
+            self._frames.popleft()[1]()
+
     async def room(self, most: int) -> None:
         """Wait until no more than *most* bytes wait for the client."""
         await trio.lowlevel.checkpoint()

@@ -1,4 +1,4 @@
-"""Children that speak: a few processes per engine, started when they are needed.
+"""Children that speak or hear: a few processes of each kind, started when they are needed.
 
 A child serves one request at a time; requests wait in line. A child that was
 interrupted, or that has died, is never used again.
@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
+from typing import Literal
 
 import trio
 
@@ -24,25 +25,28 @@ _READ_SIZE = 256 * 1024  # bytes; more than a pipe holds
 _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 
+Kind = Literal["engine", "ear"]
+
+
 class EngineDied(Exception):
-    """The process that was speaking is gone; the request is lost, the next may do well."""
+    """The process that was at work is gone; the request is lost, the next may do well."""
 
 
 class _Child:
     """One process of `batchtts.server.process`, and what it has said but nobody has read."""
 
-    def __init__(self, engine: str, child: trio.Process) -> None:
+    def __init__(self, name: str, child: trio.Process) -> None:
         assert child.stdin is not None
         assert child.stdout is not None
-        self._engine = engine
+        self._name = name
         self._process = child
         self._requests = child.stdin
         self._replies = child.stdout
         self._unread = bytearray()
 
     @classmethod
-    async def start(cls, engine: str) -> _Child:
-        command = [sys.executable, "-m", process.__name__, "--engine", engine]
+    async def start(cls, name: str, kind: Kind) -> _Child:
+        command = [sys.executable, "-m", process.__name__, f"--{kind}", name]
         child = await trio.lowlevel.open_process(
             command,
             stdin=subprocess.PIPE,
@@ -50,17 +54,15 @@ class _Child:
             env={**os.environ, **_ONE_THREAD},
             process_group=0,  # Ctrl-C on the terminal is not for children
         )
-        return cls(engine, child)
+        return cls(name, child)
 
     @property
     def is_alive(self) -> bool:
         return self._process.poll() is None
 
-    async def speak(
-        self, request: process.Request, heard: Callable[[bytes], Awaitable[None]]
-    ) -> None:
+    async def ask(self, request: bytes, heard: Callable[[bytes], Awaitable[None]]) -> None:
         try:
-            await self._requests.send_all(process.encode(request))
+            await self._requests.send_all(request)
             while True:
                 kind, body = await self._reply()
                 if kind == process.END:
@@ -69,7 +71,7 @@ class _Child:
                     raise CannotSpeak(body.decode())
                 await heard(body)
         except trio.BrokenResourceError:
-            raise EngineDied(f"the {self._engine} process has died") from None
+            raise EngineDied(f"the {self._name} process has died") from None
 
     async def _reply(self) -> tuple[bytes, bytes]:
         (length,) = process.LENGTH.unpack(await self._read(process.LENGTH.size))
@@ -97,10 +99,11 @@ class _Child:
 
 
 class Pool:
-    """At most *size* children of one engine."""
+    """At most *size* children, all of one engine or of one recognizer."""
 
-    def __init__(self, engine: str, size: int) -> None:
-        self._engine = engine
+    def __init__(self, name: str, size: int, kind: Kind = "engine") -> None:
+        self._name = name
+        self._kind = kind
         self._free = trio.CapacityLimiter(size)
         self._idle: list[_Child] = []
 
@@ -116,11 +119,37 @@ class Pool:
             EngineDied: The request is lost, the pool is not.
         """
         request = process.Request(text, voice.name, voice.model, voice.language, speed)
+        await self._ask(process.encode(request), heard)
+
+    async def listen(
+        self, pcm: bytes, sample_rate_hz: int, guessed: Callable[[str], Awaitable[None]]
+    ) -> str:
+        """Return what is said in *pcm*; *guessed* is given what was heard so far, as it grows.
+
+        Raises:
+            EngineDied: The request is lost, the pool is not.
+        """
+        text = ""
+
+        async def heard(part: bytes) -> None:
+            nonlocal text
+            text += part.decode()
+            await guessed(text)
+
+        await self._ask(process.encode(process.Recording(pcm, sample_rate_hz)), heard)
+        return text
+
+    async def close(self) -> None:
+        """End the children that have nothing to do; the others end with their requests."""
+        while self._idle:
+            await self._idle.pop().end()
+
+    async def _ask(self, request: bytes, heard: Callable[[bytes], Awaitable[None]]) -> None:
         async with self._free:
             child = await self._take()
             usable = False
             try:
-                await child.speak(request, heard)
+                await child.ask(request, heard)
                 usable = True
             except CannotSpeak:
                 usable = True
@@ -131,15 +160,10 @@ class Pool:
                 else:
                     await child.end()
 
-    async def close(self) -> None:
-        """End the children that have nothing to do; the others end with their requests."""
-        while self._idle:
-            await self._idle.pop().end()
-
     async def _take(self) -> _Child:
         while self._idle:
             child = self._idle.pop()
             if child.is_alive:
                 return child
             await child.end()
-        return await _Child.start(self._engine)
+        return await _Child.start(self._name, self._kind)

@@ -1,9 +1,10 @@
-"""One engine in a process of its own: the child's side, and the bytes between.
+"""One engine, or one recognizer, in a process of its own: the child's side, and the bytes between.
 
-    request   u32 length, then MessagePack: [text, voice, model, language, speed]
+    request   u32 length, then MessagePack: [text, voice, model, language, speed] for an
+              engine, [pcm, sample rate] for a recognizer
     reply     u32 length, one letter, then
-                P   a piece of the speech, mono s16le PCM at 24 kHz
-                E   nothing: the speech is complete
+                P   a piece of the speech, mono s16le PCM at 24 kHz; or of the text, in UTF-8
+                E   nothing: it is complete
                 C   the reason, in UTF-8, why it cannot be spoken
 
 Lengths are little-endian and count what follows them. Replies come in the order
@@ -17,16 +18,20 @@ import argparse
 import os
 import signal
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 import msgspec
 
 from batchtts.model import Voice
-from batchtts.server.engine import CannotSpeak, Engine, load
+from batchtts.server import ear, engine
+from batchtts.server.engine import CannotSpeak
 
 LENGTH = struct.Struct("<I")
 PIECE, END, CANNOT = b"P", b"E", b"C"
+
+#: What a child does with the body of a request.
+Work = Callable[[bytes], Iterator[bytes]]
 
 
 class Request(msgspec.Struct, frozen=True, array_like=True):
@@ -39,23 +44,49 @@ class Request(msgspec.Struct, frozen=True, array_like=True):
     speed: float
 
 
-def encode(request: Request) -> bytes:
+class Recording(msgspec.Struct, frozen=True, array_like=True):
+    """What one child is asked to listen to: mono s16le."""
+
+    pcm: bytes
+    sample_rate_hz: int
+
+
+def encode(request: Request | Recording) -> bytes:
     """A request as it goes to the child's standard input."""
     body = msgspec.msgpack.encode(request)
     return LENGTH.pack(len(body)) + body
 
 
-def answer(engine: Engine, requests: BinaryIO, reply: Callable[[bytes, bytes], None]) -> None:
-    """Speak what comes in on *requests* until it ends."""
+def speaking(speaker: engine.Engine) -> Work:
+    """Return what an engine does."""
+
+    def speak(body: bytes) -> Iterator[bytes]:
+        request = msgspec.msgpack.decode(body, type=Request)
+        voice = Voice(request.voice, request.model, request.language)
+        return speaker.speak(request.text, voice, request.speed)
+
+    return speak
+
+
+def hearing(listener: ear.Ear) -> Work:
+    """Return what a recognizer does."""
+
+    def hear(body: bytes) -> Iterator[bytes]:
+        request = msgspec.msgpack.decode(body, type=Recording)
+        return map(str.encode, listener.hear(request.pcm, request.sample_rate_hz))
+
+    return hear
+
+
+def answer(work: Work, requests: BinaryIO, reply: Callable[[bytes, bytes], None]) -> None:
+    """Do what comes in on *requests* until it ends."""
     while header := requests.read(LENGTH.size):
         (length,) = LENGTH.unpack(header)
         body = requests.read(length)
         if len(body) < length:
             return  # the server is gone
-        request = msgspec.msgpack.decode(body, type=Request)
-        voice = Voice(request.voice, request.model, request.language)
         try:
-            for piece in engine.speak(request.text, voice, request.speed):
+            for piece in work(body):
                 reply(PIECE, piece)
         except CannotSpeak as refusal:
             reply(CANNOT, str(refusal).encode())
@@ -71,11 +102,13 @@ def _claim_stdout() -> BinaryIO:
 
 
 def main() -> None:
-    """Speak until standard input ends."""
+    """Speak, or hear, until standard input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server to decide
-    parser = argparse.ArgumentParser(description="Speak requests from stdin to stdout.")
-    parser.add_argument("--engine", required=True)
-    engine_name = parser.parse_args().engine
+    parser = argparse.ArgumentParser(description="Answer requests from stdin on stdout.")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--engine")
+    what.add_argument("--ear")
+    asked = parser.parse_args()
     replies = _claim_stdout()
 
     def reply(kind: bytes, body: bytes) -> None:
@@ -83,9 +116,10 @@ def main() -> None:
         while data:
             data = data[replies.write(data) :]
 
+    work = speaking(engine.load(asked.engine)) if asked.engine else hearing(ear.load(asked.ear))
     with os.fdopen(os.dup(0), "rb") as requests:
         try:
-            answer(load(engine_name), requests, reply)
+            answer(work, requests, reply)
         except BrokenPipeError:
             return  # the server is gone
 

@@ -7,25 +7,37 @@ Nothing ends a commit: that is the protocol, not an omission here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 import msgspec
-import pybase64
 
 from batchtts.server.casting import NotAvailable
-from batchtts.server.conversation import Action, After, Cancel, Close, Frame, Say, Send
+from batchtts.server.conversation import Action, After, Cancel, Close, Framing, Say
 from batchtts.server.engine import SAMPLE_RATE_HZ, has_words
 from batchtts.server.house import Visit
+from batchtts.server.items import Several
+from batchtts.server.pronounce import read_entries, respell
 from batchtts.server.sentences import cut
+from batchtts.server.together_frames import Speech, Timed, failed, message
 from batchtts.wire.kokoro import KOKORO
 
-_DELTA = 16 * 1024  # bytes of PCM in a message
 _TEXT = 64 * 1024  # characters in an item, about an hour of speech
 _CONTEXTS = 100  # with text that waits for its commit
 
 _DEFAULT = "default"
+
+
+class ExtraParams(msgspec.Struct, frozen=True):
+    """What a client may choose that only some models have; what is not here is left.
+
+    Attributes:
+        pronunciation_dict: Entries like ``NATO/nay toe``; whole words, case and all.
+    """
+
+    pronunciation_dict: tuple[str, ...] = ()
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,8 +45,10 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         voice: None for the default of the model.
+        response_format: Only PCM is spoken here. The guide has the others, but
+            nobody has published what their messages hold.
         sample_rate: Taken and left: Kokoro speaks at 24 kHz whatever is asked.
-        alignment: Word timings are not offered; `word` gives audio without them.
+        alignment: With `word`, the times of the words of each item, as spoken.
     """
 
     model: str = KOKORO
@@ -43,9 +57,10 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     language: str | None = None
     segment: Literal["sentence", "immediate", "never"] = "sentence"
     max_partial_length: Annotated[int, msgspec.Meta(ge=1)] = 250
-    response_format: Literal["pcm", "raw"] = "pcm"
+    response_format: Literal["pcm", "raw", "mp3", "opus", "aac", "flac", "wav", "mulaw"] = "pcm"
     sample_rate: int = SAMPLE_RATE_HZ
     alignment: Literal["none", "word"] = "none"
+    extra_params: ExtraParams = ExtraParams()
 
 
 class _Message(msgspec.Struct, frozen=True):
@@ -86,13 +101,11 @@ class Together:
 
     def greet(self) -> Iterator[Action]:
         """Say `session.created`, or what is wrong with the address and goodbye."""
-        chosen = {key: value for key, value in self._visit.query.items() if key != "api_key"}
-        if "model_id" in chosen:  # the guide's name for it in 2025
-            chosen.setdefault("model", chosen.pop("model_id"))
         try:
-            session = self._check(chosen, strict=False)
+            self._check_key()
+            session = self._check(_choices(self._visit.query), strict=False)
         except _Refused as refusal:
-            yield Send(_failed(refusal.code, str(refusal)))
+            yield failed(refusal.code, str(refusal))
             yield Close(1000)
             return
         self._chosen = msgspec.structs.asdict(session)
@@ -103,12 +116,13 @@ class Together:
             "model": session.model,
             "voice": self._about(session)["voice"],
         }
-        yield Send(_json({"event_id": "evt_1", "type": "session.created", "session": about}))
+        yield message({"event_id": "evt_1", "type": "session.created", "session": about})
         yield After("idle", self._knobs.idle_s)
 
     def expired(self, timer: str) -> Iterator[Action]:
         """Nobody has said anything for too long."""
-        yield Send(_failed("idle_timeout", "the session was idle for too long"))
+        reason = f"nothing was said for {self._knobs.idle_s:g} s"
+        yield failed("idle_timeout", reason, kind="service_unavailable_error")
         yield Close(1000)
 
     def leave(self) -> None:
@@ -123,67 +137,43 @@ class Together:
             echo = parsed.context_id
             yield from self._answer(parsed)
         except _Refused as refusal:
-            yield Send(_failed(refusal.code, str(refusal), echo))
+            yield failed(refusal.code, str(refusal), echo)
 
-    def piece(self, say: Say, pcm: bytes) -> Iterator[Frame]:
-        """Put a piece of PCM into deltas."""
-        # Written by hand: a JSON library would look for characters to escape in
-        # megabytes of base64.
-        head = f'{{"type":"conversation.item.audio_output.delta","item_id":"{say.item}",'
-        tail = f',"context_id":{_json(say.context)}}}' if say.named else "}"
-        view = memoryview(pcm)
-        for start in range(0, len(view), _DELTA):
-            delta = pybase64.b64encode_as_string(view[start : start + _DELTA])
-            yield Send(f'{head}"delta":"{delta}"{tail}')
-
-    def end(self, say: Say) -> Iterator[Frame]:
-        """Say that the item is done."""
-        done = {"type": "conversation.item.audio_output.done", "item_id": say.item}
-        yield Send(_json(done | _echo(_name(say))))
-
-    def cannot_speak(self, say: Say, reason: str) -> Iterator[Frame]:
-        """Say that the text is at fault."""
-        yield Send(_failed("invalid_text", reason, _name(say)))
-
-    def broken(self, say: Say, reason: str) -> Iterator[Frame]:
-        """Say that the engine is at fault."""
-        yield Send(_failed("internal_error", reason, _name(say), kind="server_error"))
-
-    def _answer(self, message: _Message) -> Iterable[Action]:
-        match message.type:
+    def _answer(self, said: _Message) -> Iterable[Action]:
+        match said.type:
             case "input_text_buffer.append":
-                return self._append(message)
+                return self._append(said)
             case "input_text_buffer.commit":
-                return self._commit(message)
+                return self._commit(said)
             case "input_text_buffer.clear":
-                return self._clear(message)
+                return self._clear(said)
             case "tts_session.updated":
-                return self._update(message)
+                return self._update(said)
             case "context.cancel":
-                return self._cancel(message)
+                return self._cancel(said)
             case unknown:
                 raise _Refused("unknown_message_type", f"unknown message type {unknown!r}")
 
-    def _append(self, message: _Message) -> Iterator[Action]:
-        if message.text is None:
+    def _append(self, said: _Message) -> Iterator[Action]:
+        if said.text is None:
             raise _Refused("missing_text", "input_text_buffer.append without text")
-        context = self._context(message)
-        if len(context.text) + len(message.text) > _TEXT:
+        context = self._context(said)
+        if len(context.text) + len(said.text) > _TEXT:
             raise _Refused("invalid_text", f"more than {_TEXT} characters without a commit")
-        context.text += message.text
+        context.text += said.text
         context.appended = True
-        received = {"type": "conversation.item.input_text.received", "text": message.text}
-        yield Send(_json(received | _echo(message.context_id)))
+        received = {"type": "conversation.item.input_text.received", "text": said.text}
+        yield message(received, said.context_id)
         session = self._session(context)
         if session.segment == "sentence":
             whole, context.text = cut(context.text, session.max_partial_length)
-            yield from self._say(message, whole)
+            yield from self._say(said, whole)
         elif session.segment == "immediate" and has_words(context.text):
             whole, context.text = [context.text], ""
-            yield from self._say(message, whole)
+            yield from self._say(said, whole)
 
-    def _commit(self, message: _Message) -> Iterator[Action]:
-        context = self._context(message)
+    def _commit(self, said: _Message) -> Iterator[Action]:
+        context = self._context(said)
         if not context.appended:
             return  # a client that commits twice, as some do to be sure, is not at fault
         rest, spoken = context.text, context.spoken
@@ -192,55 +182,63 @@ class Together:
             return  # the space, or the quote, behind the last sentence
         if self._session(context).segment == "sentence":
             whole, rest = cut(rest, self._session(context).max_partial_length)
-            yield from self._say(message, whole)
+            yield from self._say(said, whole)
             rest = rest.strip() if has_words(rest) or not whole else ""
         if rest:
-            yield from self._say(message, [rest])
+            yield from self._say(said, [rest])
         context.spoken = False
 
-    def _clear(self, message: _Message) -> Iterator[Action]:
-        context = self._context(message)
+    def _clear(self, said: _Message) -> Iterator[Action]:
+        context = self._context(said)
         context.text, context.appended, context.spoken = "", False, False
         yield from ()
 
-    def _update(self, message: _Message) -> Iterator[Action]:
-        chosen = message.session or {}
-        own = self._context(message).own if message.context_id else {}
+    def _update(self, said: _Message) -> Iterator[Action]:
+        chosen = said.session or {}
+        own = self._context(said).own if said.context_id else {}
         session = self._check({**self._chosen, **own, **chosen})
-        if message.context_id is not None:
+        if said.context_id is not None:
             own.update(chosen)
         else:
             self._chosen = msgspec.structs.asdict(session)
             for context in self._contexts.values():
                 context.own = {key: context.own[key] for key in context.own.keys() - chosen.keys()}
         updated = {"type": "session.updated", "session": self._about(session)}
-        yield Send(_json(updated | _echo(message.context_id)))
+        yield message(updated, said.context_id)
 
-    def _cancel(self, message: _Message) -> Iterator[Action]:
-        name = message.context_id or _DEFAULT
+    def _cancel(self, said: _Message) -> Iterator[Action]:
+        name = said.context_id or _DEFAULT
         self._contexts.pop(name, None)
         yield Cancel(name)
-        yield Send(_json({"type": "context.cancelled"} | _echo(message.context_id)))
+        yield message({"type": "context.cancelled"}, said.context_id)
 
-    def _say(self, message: _Message, texts: Iterable[str]) -> Iterator[Say]:
-        context = self._context(message)
+    def _say(self, said: _Message, texts: Iterable[str]) -> Iterator[Say]:
+        context = self._context(said)
         session = self._session(context)
         role = self._casting.cast(session.model, session.voice, session.language)
+        readings = read_entries(session.extra_params.pronunciation_dict)
         for text in texts:
-            self._items += 1
+            names = [f"tts_{self._items + n}" for n in range(1, self._knobs.items_per_commit + 1)]
+            self._items += len(names)
             context.spoken = True
             yield Say(
-                item=f"tts_{self._items}",
-                context=message.context_id or _DEFAULT,
-                named=message.context_id is not None,
-                text=text,
+                item=names[0],
+                context=said.context_id or _DEFAULT,
+                named=said.context_id is not None,
+                text=respell(text, readings),
                 role=role,
                 speed=session.speed,
-                framing=self,
+                framing=self._framing(session, names),
             )
 
-    def _context(self, message: _Message) -> _Context:
-        name = message.context_id or _DEFAULT
+    def _framing(self, session: Session, names: list[str]) -> Framing:
+        framing: Framing = Speech()
+        if session.alignment == "word":
+            framing = Timed(framing, self._knobs.timings)
+        return Several(framing, names) if len(names) > 1 else framing
+
+    def _context(self, said: _Message) -> _Context:
+        name = said.context_id or _DEFAULT
         if name not in self._contexts:
             if len(self._contexts) >= _CONTEXTS:
                 self._forget()
@@ -263,16 +261,42 @@ class Together:
     def _check(self, chosen: dict[str, Any], *, strict: bool = True) -> Session:
         try:
             session = msgspec.convert(chosen, Session, strict=strict)
+            read_entries(session.extra_params.pronunciation_dict)
             self._casting.cast(session.model, session.voice, session.language)
         except msgspec.ValidationError as error:
             raise _Refused("invalid_parameter", str(error).replace("`$.", "`")) from None
         except NotAvailable as error:
             raise _Refused(error.code, str(error)) from None
+        except ValueError as error:
+            raise _Refused("invalid_parameter", f"pronunciation_dict: {error}") from None
+        if session.response_format not in ("pcm", "raw"):
+            raise _Refused(
+                "invalid_parameter",
+                f"response_format {session.response_format!r}: here is only pcm",
+            )
         return session
 
     def _about(self, session: Session) -> dict[str, Any]:
         role = self._casting.cast(session.model, session.voice, session.language)
-        return msgspec.structs.asdict(session) | {"voice": role.name}
+        about: dict[str, Any] = msgspec.to_builtins(session)
+        return about | {"voice": role.name}
+
+    def _check_key(self) -> None:
+        if not self._visit.key:
+            raise _Refused("missing_api_key", "bring Authorization: Bearer KEY, or ?api_key=KEY")
+        if not self._visit.is_welcome:
+            raise _Refused("invalid_api_key", "this is not the key of this server")
+
+
+def _choices(query: Mapping[str, str]) -> dict[str, Any]:
+    """What the address asks for; whether an object may be there, and how, is not documented."""
+    chosen: dict[str, Any] = {key: value for key, value in query.items() if key != "api_key"}
+    if "model_id" in chosen:  # the guide's name for it in 2025
+        chosen.setdefault("model", chosen.pop("model_id"))
+    if "extra_params" in chosen:
+        with contextlib.suppress(msgspec.DecodeError):
+            chosen["extra_params"] = msgspec.json.decode(chosen["extra_params"])
+    return chosen
 
 
 def _parse(message: str | bytes) -> _Message:
@@ -284,26 +308,3 @@ def _parse(message: str | bytes) -> _Message:
         raise _Refused("invalid_message", str(error)) from None
     except msgspec.DecodeError as error:
         raise _Refused("invalid_json", f"not JSON: {error}") from None
-
-
-def _failed(
-    code: str,
-    message: str,
-    context: str | None = None,
-    *,
-    kind: str = "invalid_request_error",
-) -> str:
-    error = {"message": message, "type": kind, "param": None, "code": code}
-    return _json({"type": "conversation.item.tts.failed", "error": error} | _echo(context))
-
-
-def _name(say: Say) -> str | None:
-    return say.context if say.named else None
-
-
-def _echo(context: str | None) -> dict[str, str]:
-    return {} if context is None else {"context_id": context}
-
-
-def _json(value: object) -> str:
-    return msgspec.json.encode(value).decode()

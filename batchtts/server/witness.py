@@ -42,6 +42,8 @@ class Log:
         }
         if item.transcript is not None:
             line["transcript"] = item.transcript
+        if work.fault is not None:
+            line["fault"] = work.fault
         os.write(self._file, msgspec.json.encode(line) + b"\n")
 
 

@@ -1,6 +1,6 @@
 """The state machine of one conversation with a provider. No I/O, no clock.
 
-A *dialect* translates between a provider's messages and the events below. A
+A *dialect* translates between a provider's messages and our events. A
 *dialogue* owns the state: it decides what is legal when, how much silence to
 put up with, and what counts as finished. Everything that moves the state is in
 TRANSITIONS; everything that waits is in Patience.
@@ -13,20 +13,22 @@ because half a script sounds just as clean as a whole one.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from math import inf
-from typing import Literal, Protocol
 
 import msgspec
 
 from batchtts.errors import LocalProtocolError, RemoteProtocolError
+from batchtts.wire.dialect import Dialect, Translator
+from batchtts.wire.dialect import Encoding as Encoding
+from batchtts.wire.dialect import Traits as Traits
 from batchtts.wire.events import (
     Acknowledged,
     Audio,
     Closed,
     Done,
+    Echo,
     Event,
     Failed,
     Fault,
@@ -40,60 +42,6 @@ from batchtts.wire.events import (
     Words,
 )
 from batchtts.wire.words import Coverage
-
-Encoding = Literal["s16le", "f32le", "mulaw", "alaw"]
-
-
-def _no_opinion(code: int | None, words: str) -> Fault | None:
-    """A provider whose refusals mean what they say."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Traits:
-    """What a provider's conversations are like.
-
-    Attributes:
-        greets: The provider speaks first.
-        reusable: One connection may carry a second script.
-        linger_s: Seconds to wait after Done for more of the same script.
-        idle_s: Seconds without a script after which the provider may have given
-            the connection up, so that a new one is the better choice.
-        sends_binary: Audio comes as binary messages.
-        times_words: Timings were asked for, and come for every word.
-        raw_encoding: Of audio without a header.
-        raw_hz: Sample rate of audio without a header.
-        judge_status: What an HTTP status in place of the handshake means, and the
-            words that came with it; None if it is what it is everywhere.
-        judge_close: The same of a close code and its reason.
-    """
-
-    greets: bool = False
-    reusable: bool = False
-    linger_s: float = 0.0
-    idle_s: float = inf
-    sends_binary: bool = False
-    times_words: bool = False
-    raw_encoding: Encoding = "s16le"
-    raw_hz: int = 24_000
-    judge_status: Callable[[int, str], Fault | None] = _no_opinion
-    judge_close: Callable[[int | None, str], Fault | None] = _no_opinion
-
-
-class Dialect(Protocol):
-    """What one provider says, and how. One instance per connection."""
-
-    @property
-    def traits(self) -> Traits:
-        """What to expect; the same for the life of the dialect."""
-
-    def hello(self) -> list[str]:
-        """Messages that come before the first script."""
-
-    def speak(self, script: str, context: str) -> list[str]:
-        """Messages that carry a whole script and its commit."""
-
-    def parse(self, message: str | bytes) -> Sequence[Event]:
-        """Translate one text message, as text or in UTF-8; it may mean nothing to us."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +65,15 @@ class State(Enum):
     SPENT = "nothing"  # never speak here again
 
 
+#: What a recognizer is awaited to say.
+_HEARING = {
+    State.IDLE: "recording",
+    State.COMMITTED: "transcript",
+    State.SPEAKING: "transcript after a guess",
+    State.LINGERING: "another transcript",
+}
+
+
 TRANSITIONS: dict[State, dict[type[Event], State]] = {
     State.OPENING: {Ready: State.IDLE},
     State.IDLE: {},
@@ -127,6 +84,7 @@ TRANSITIONS: dict[State, dict[type[Event], State]] = {
         Heard: State.LINGERING,
     },
     State.ACKNOWLEDGED: {
+        Acknowledged: State.ACKNOWLEDGED,
         Guess: State.SPEAKING,
         Heard: State.LINGERING,
         Finished: State.IDLE,
@@ -150,7 +108,14 @@ TRANSITIONS: dict[State, dict[type[Event], State]] = {
 }
 
 #: Events that say something and move nothing.
-_ASIDES = (Named, Words)
+_ASIDES = (Named, Words, Echo)
+
+#: What counting calls a name; the account gives it itself.
+_NAMED = Named.__name__.lower()
+
+#: Close codes of somebody who has nothing more to say: normal, and none given
+#: (RFC 6455, section 7.4.1).
+_POLITE = (1000, 1005)
 
 #: What reading a message may raise, whatever the message holds.
 UNREADABLE = (
@@ -166,7 +131,7 @@ UNREADABLE = (
 class Dialogue:
     """One talk: scripts in, messages out; messages in, events out."""
 
-    def __init__(self, dialect: Dialect, patience: Patience) -> None:
+    def __init__(self, dialect: Translator, patience: Patience) -> None:
         self.dialect = dialect
         self._traits = traits = dialect.traits
         self.state = State.OPENING if traits.greets else State.IDLE
@@ -175,7 +140,7 @@ class Dialogue:
             State.COMMITTED: patience.first_audio_s,
             State.ACKNOWLEDGED: patience.next_audio_s,
             State.SPEAKING: patience.next_audio_s,
-            State.LINGERING: traits.linger_s,
+            State.LINGERING: patience.next_audio_s if self._awaits_close else traits.linger_s,
         }
         self._request: str | None = None
         self._context: str | None = None
@@ -192,16 +157,24 @@ class Dialogue:
         return self._waits.get(self.state, inf)
 
     @property
+    def awaited(self) -> str:
+        """What the dialogue awaits, in words."""
+        if self._awaits_close and self.state is State.LINGERING:
+            return "close after the end"
+        told = _HEARING.get(self.state) if self._traits.listens else None
+        return told or self.state.value
+
+    @property
     def account(self) -> str:
         """What came for this script so far, and the names it goes by; empty before it."""
         if self._context is None:
             return ""
-        kinds = ", ".join(f"{count} {kind}" for kind, count in self._seen.items())
+        kinds = ", ".join(f"{n} {kind}" for kind, n in self._seen.items() if kind != _NAMED)
         names = f"request {self._request}" if self._request else ""
         names += f"{', ' if names else ''}context {self._context}"
         return f"after {kinds or 'nothing'}" + (f" ({names})" if names else "")
 
-    def adopt(self, dialect: Dialect) -> None:
+    def adopt(self, dialect: Translator) -> None:
         """Go on in another voice, which the messages carry and not the connection."""
         if self.state is not State.IDLE:
             raise LocalProtocolError(f"cannot adopt: the dialogue awaits {self.state.value}")
@@ -214,7 +187,10 @@ class Dialogue:
             LocalProtocolError: the last script is not finished, or failed.
         """
         self.begin(context)
-        self._coverage = Coverage(script if self._traits.times_words else "")
+        if not isinstance(self.dialect, Dialect):
+            raise LocalProtocolError("cannot speak: this is a recognizer's dialect")
+        is_told = self._traits.times_words or self._traits.echoes
+        self._coverage = Coverage(script if is_told else "")
         return self.dialect.speak(script, context)
 
     def begin(self, context: str) -> None:
@@ -225,6 +201,8 @@ class Dialogue:
         """
         if self.state is not State.IDLE:
             raise LocalProtocolError(f"cannot speak: the dialogue awaits {self.state.value}")
+        if self._context is not None and self._seen[_NAMED]:
+            self._request = None  # that was the last script's name, not the connection's
         self.state, self._context = State.COMMITTED, context
         self._seen.clear()
         self._earlier |= self._ended
@@ -261,18 +239,30 @@ class Dialogue:
 
     def receive_silence(self) -> list[Event]:
         """Nothing came for `patience_s` seconds."""
-        if self.state is State.LINGERING and (missing := self._coverage.missing()):
-            return self._step(Failed(f"no word timings for {_shorten(missing)}", Fault.CUT))
-        if self.state in (State.LINGERING, State.ACKNOWLEDGED):
-            return self._step(Finished())
-        return self._step(Stalled(f"no {self.state.value} within {self.patience_s:g} s"))
+        if self.state in (State.LINGERING, State.ACKNOWLEDGED) and not self._awaits_close:
+            return self._end_script()
+        return self._step(Stalled(f"no {self.awaited} within {self.patience_s:g} s"))
 
     def receive_close(self, code: int | None, reason: str) -> list[Event]:
         """The connection is closed, by whom and however politely."""
         fault = self._traits.judge_close(code, reason)
         if fault and self.state is not State.SPENT:
             return self._step(Failed(reason, fault))
-        return self._step(Closed(code, reason, self.state.value))
+        if self._traits.closes and self.state is State.LINGERING and code in _POLITE:
+            return self._end_script()
+        return self._step(Closed(code, reason, self.awaited))
+
+    @property
+    def _awaits_close(self) -> bool:
+        """Whether nothing but the provider's own close ends a script."""
+        return self._traits.closes and not self._traits.linger_s
+
+    def _end_script(self) -> list[Event]:
+        """Nothing more will come: the script is whole, unless its words say otherwise."""
+        if self.state is State.LINGERING and (missing := self._coverage.missing()):
+            lacks = "no word timings for" if self._traits.times_words else "no echo of"
+            return self._step(Failed(f"{lacks} {_shorten(missing)}", Fault.CUT))
+        return self._step(Finished())
 
     def _receive(self, event: Event) -> list[Event]:
         kind = type(event).__name__.lower()
@@ -309,6 +299,8 @@ class Dialogue:
                 self._request = request
             case Words(item=item, words=words):
                 self._coverage.add(item, words)
+            case Echo(item=item, text=text):
+                self._coverage.echo(item, text)
             case _:
                 pass
         return [event, *self._move(event)]
@@ -328,9 +320,10 @@ class Dialogue:
 
     def _is_over(self, event: Event) -> bool:
         """Whether there is nothing left to wait for."""
-        if isinstance(event, Done) and not self._traits.linger_s:
+        if isinstance(event, Done) and not (self._traits.linger_s or self._traits.closes):
             return self._coverage.missing() is None
-        return self._coverage.is_whole and self._coverage.items <= self._ended
+        is_told = self._traits.times_words and self._coverage.is_whole
+        return is_told and self._coverage.items <= self._ended
 
     def _begin_item(self, item: str | None, context: str | None) -> None:
         """Take an item for begun, or gone on with.

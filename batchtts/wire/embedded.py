@@ -14,6 +14,9 @@ HIBARI = "hibari"
 NANOTTS = "nanotts"
 TONE = "tone"
 
+#: The recognizer of our own server, by the name of its model.
+MOONSHINE = "moonshine-tiny-en"
+
 #: Language of a Kokoro voice → the engine that stands in for it.
 _STAND_INS = {"en-us": HIBARI, "en-gb": NANOTTS, "es": NANOTTS, "fr": NANOTTS, "it": NANOTTS}
 

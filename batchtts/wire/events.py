@@ -47,6 +47,14 @@ class Words(msgspec.Struct, frozen=True):
     item: str | None = None
 
 
+class Echo(msgspec.Struct, frozen=True):
+    """The text of a part of an item, when all the audio of that part has come."""
+
+    text: str
+    context: str | None = None
+    item: str | None = None
+
+
 class Acknowledged(msgspec.Struct, frozen=True):
     """A recognizer has all of the audio; if there are no words in it, nothing follows."""
 
@@ -108,6 +116,7 @@ Event = (
     | Named
     | Audio
     | Words
+    | Echo
     | Acknowledged
     | Guess
     | Heard

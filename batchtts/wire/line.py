@@ -27,7 +27,7 @@ from wsproto.utilities import ProtocolError
 
 from batchtts import errors
 from batchtts.wire.dialogue import Dialogue, Patience
-from batchtts.wire.provider import Headers, Vocabulary, bearer
+from batchtts.wire.provider import Addressed, Headers, bearer
 from batchtts.wire.session import CLOSE_S, ERRORS, Session, Tape
 from batchtts.wire.tap import LARGEST_BYTES, Tap
 
@@ -65,7 +65,7 @@ class Line:
         key: Never shown.
         key_variable: Where the key came from, for messages.
         headers: What the key looks like in the handshake request.
-        record: Makes the tape of a connection from the path that it asks for.
+        key_file: The same, if it came from a file.
     """
 
     name: str
@@ -74,17 +74,11 @@ class Line:
     key_variable: str | None = None
     headers: Callable[[str], Headers] = bearer
     patience: Patience = field(default_factory=Patience)
-    record: Callable[[str], Tape] | None = None
+    key_file: str | None = None
     tls: ssl.SSLContext | None = field(default=None, repr=False)
 
     @classmethod
-    def to(
-        cls,
-        callee: Callee,
-        url: str,
-        key: str | None,
-        record: Callable[[str], Tape] | None = None,
-    ) -> Line:
+    def to(cls, callee: Callee, url: str, key: str | None, *, key_file: str | None = None) -> Line:
         """Return the line to a provider at an address; what TLS trusts is read once."""
         return cls(
             name=callee.name,
@@ -92,22 +86,33 @@ class Line:
             key=key,
             key_variable=callee.key_variable,
             headers=callee.headers,
-            record=record,
+            key_file=key_file,
             tls=ssl.create_default_context() if urlsplit(url).scheme == "wss" else None,
         )
 
-    async def call(self, connections: trio.Nursery, dialect: Vocabulary) -> Session:
+    async def call(
+        self, connections: trio.Nursery, dialect: Addressed, tape: Tape | None = None
+    ) -> Session:
         """Open a session; its connection lives in *connections* until it is closed.
+
+        Args:
+            tape: Keeps what is said.
 
         Raises:
             NotConnected, RateLimited: not now; nothing was said yet.
             RunError: never, with this address and this key.
             VoiceUnavailable: not with this voice.
         """
-        session: Session = await connections.start(self._carry, dialect)
+        session: Session = await connections.start(self._carry, dialect, tape)
         return session
 
-    async def _carry(self, dialect: Vocabulary, *, task_status: trio.TaskStatus[Session]) -> None:
+    async def _carry(
+        self,
+        dialect: Addressed,
+        tape: Tape | None,
+        *,
+        task_status: trio.TaskStatus[Session],
+    ) -> None:
         """Carry one connection from its opening to its close."""
         with trio.move_on_after(CONNECT_S) as opening:
             stream = await self._open_stream()
@@ -116,7 +121,7 @@ class Line:
         failure: errors.BatchttsError | None = self._unanswered(dialect, b"")
         try:
             async with trio.open_nursery() as nursery:
-                session = await self._open_session(nursery, stream, dialect)
+                session = await self._open_session(nursery, stream, dialect, tape)
                 if isinstance(session, Session):
                     failure = None
                     task_status.started(session)
@@ -132,12 +137,14 @@ class Line:
             if failure is not None:
                 failure = self._unanswered(dialect, stream.banner)
         finally:
+            if tape is not None:
+                tape.ended()
             await trio.aclose_forcefully(stream)  # trio-websocket leaves it open when refused
         if failure is not None:
             raise failure
 
     async def _open_session(
-        self, nursery: trio.Nursery, stream: Tap, dialect: Vocabulary
+        self, nursery: trio.Nursery, stream: Tap, dialect: Addressed, tape: Tape | None
     ) -> Session | errors.BatchttsError:
         """Upgrade and greet, or say why that failed."""
         path, host = self._target(dialect)
@@ -157,7 +164,8 @@ class Line:
             await trio.lowlevel.checkpoint()  # lets a refusal come first
             return self._unanswered(dialect, stream.banner)
         stream.on_end = lambda: None
-        tape = self.record(path) if self.record else None
+        if tape is not None:
+            tape.opened(dialect.resource)  # the address may hold somebody's secret
         session = Session(ws, Dialogue(dialect, self.patience), self._explain, stream, tape)
         try:
             await session.greet()
@@ -172,13 +180,15 @@ class Line:
         parts = urlsplit(self.url)
         return f"{self.name} at {parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
-    def _target(self, dialect: Vocabulary) -> tuple[str, str]:
+    def _target(self, dialect: Addressed) -> tuple[str, str]:
         """Path with query, and the Host header."""
         parts, resource = urlsplit(self.url), dialect.resource
         path, _, query = resource.partition("?")
         if parts.path not in ("", "/"):
             path = parts.path
-        query = "&".join(part for part in (parts.query, query) if part)
+        named = {part.partition("=")[0] for part in parts.query.split("&")}
+        ours = (part for part in query.split("&") if part.partition("=")[0] not in named)
+        query = "&".join(filter(None, [parts.query, *ours]))
         host, port = _address(parts)
         host = f"[{host}]" if ":" in host else host
         host = host if port == _default_port(parts) else f"{host}:{port}"
@@ -228,10 +238,10 @@ class Line:
             return errors.ProviderDown(f"{self.where}: no TLS here: {cause.reason}")
         return errors.NotConnected(f"{self.where}: closed during the TLS handshake")
 
-    def _refused(self, dialect: Vocabulary, rejection: ConnectionRejected) -> errors.BatchttsError:
+    def _refused(self, dialect: Addressed, rejection: ConnectionRejected) -> errors.BatchttsError:
         """Judge an upgrade that was answered with an HTTP status."""
         status = rejection.status_code
-        words = self._quote((rejection.body or b"")[:200].decode(errors="replace"))
+        words = self._quote(_words_of(rejection))
         if fault := dialect.traits.judge_status(status, words):
             return self._explain(
                 ERRORS[fault](f"refused ({status})" + (f": {words}" if words else ""))
@@ -254,7 +264,7 @@ class Line:
             hint=_RIGHT_ENDPOINT,
         )
 
-    def _unanswered(self, dialect: Vocabulary, banner: bytes) -> errors.BatchttsError:
+    def _unanswered(self, dialect: Addressed, banner: bytes) -> errors.BatchttsError:
         """Judge an upgrade whose answer did not come, not to its end, or not in HTTP."""
         if status := re.match(rb"HTTP/1\.\d ([2-5]\d\d)", banner):
             return self._refused(dialect, ConnectionRejected(int(status[1]), (), None))
@@ -274,6 +284,7 @@ class Line:
         """Put what the provider says on one line, without our key; say what to do about one."""
         if isinstance(error, errors.Unauthorized):
             hint = f"set {self.key_variable}" if self.key_variable else None
+            hint = f"the key came from {self.key_file}" if self.key_file else hint
             return errors.Unauthorized(f"{self.where}: {self._quote(str(error))}", hint=hint)
         return type(error)(self._quote(str(error)), hint=error.hint)
 
@@ -309,6 +320,12 @@ def _cause(error: OSError) -> str:
     if told.errno is not None and told.errno > 0:
         return os.strerror(told.errno).lower()
     return (told.strerror or str(told)).lower()
+
+
+def _words_of(rejection: ConnectionRejected) -> str:
+    """What came with a refusal; Deepgram says it in a header of its own."""
+    said = [value for name, value in rejection.headers if name.lower() == b"dg-error"]
+    return b" ".join([*said, rejection.body or b""])[:200].decode(errors="replace").strip()
 
 
 def _retry_after_s(rejection: ConnectionRejected) -> float | None:

@@ -12,17 +12,21 @@ import msgspec
 
 from batchtts.errors import SettingsError, VoiceUnavailable
 from batchtts.model import Voice
-from batchtts.wire.dialogue import Dialect
+from batchtts.wire.dialect import Dialect, Translator
 
 Headers = tuple[tuple[str, str], ...]
 
 
-class Vocabulary(Dialect, Protocol):
+class Addressed(Translator, Protocol):
     """A dialect that also knows where to ask for it."""
 
     @property
     def resource(self) -> str:
         """Path and query of the handshake request."""
+
+
+class Vocabulary(Addressed, Dialect, Protocol):
+    """The same, of a provider that speaks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,7 +31,7 @@ from batchtts.wire.events import (
 from batchtts.wire.provider import Vocabulary
 from batchtts.wire.tap import Tap
 
-SEND_S = 20.0  # for a whole script to leave
+SEND_S = 20.0  # for a message to leave; a script is one or two, a recording one for each second
 CLOSE_S = 2.0  # for a polite goodbye
 
 
@@ -72,7 +72,13 @@ class Listener:
 
 
 class Tape(Protocol):
-    """Keeps what is said; none of these may block."""
+    """Keeps what is said on one connection; none of these may block."""
+
+    def opened(self, resource: str) -> None:
+        """The connection is open; the dialect asked for it with this path and query."""
+
+    def asked(self, context: str, script: str) -> None:
+        """We are to have this script spoken; what we say next is for that."""
 
     def sent(self, message: str) -> None:
         """We have said this."""
@@ -86,8 +92,11 @@ class Tape(Protocol):
     def waited(self) -> None:
         """Our patience ran out, or the quiet window was over."""
 
-    def closed(self, code: int | None) -> None:
-        """The connection is closed."""
+    def closed(self, code: int | None, reason: str) -> None:
+        """The provider has closed the connection, or it broke."""
+
+    def ended(self) -> None:
+        """Nothing more will be said."""
 
 
 Explain = Callable[[errors.BatchttsError], errors.BatchttsError]
@@ -156,7 +165,10 @@ class Session:
             ScriptRejected, VoiceUnavailable: no attempt will ever succeed.
             RunError: nor will any other row.
         """
-        await self._send(self._dialogue.speak(script, context))
+        messages = self._dialogue.speak(script, context)
+        if self._tape is not None:
+            self._tape.asked(context, script)
+        await self._send(messages)
         timeline = Timeline(committed_at=trio.current_time())
 
         def react(event: Event, now: float) -> None:
@@ -186,7 +198,7 @@ class Session:
             RunError: nor will any other.
         """
         self._dialogue.begin(context)
-        await self._send(messages)
+        await self._send(messages, "audio")
         heard: list[str] = []
 
         def react(event: Event, now: float) -> None:
@@ -206,17 +218,19 @@ class Session:
         with trio.move_on_after(CLOSE_S):
             await self._ws.aclose()
 
-    async def _send(self, messages: Sequence[str]) -> None:
+    async def _send(self, messages: Sequence[str], what: str = "text") -> None:
         with trio.move_on_after(SEND_S) as scope:
             for message in messages:
+                scope.deadline = trio.current_time() + SEND_S
                 if self._tape is not None:
                     self._tape.sent(message)
                 try:
                     await self._ws.send_message(message)
                 except ConnectionClosed as error:
-                    raise errors.SessionLost(_describe(error, "our script")) from error
+                    self._record_close(error)
+                    raise errors.SessionLost(_describe(error, f"our {what}")) from error
         if scope.cancelled_caught:
-            raise errors.Stalled(f"the provider took no text for {SEND_S:g} s")
+            raise errors.Stalled(f"the provider took no {what} for {SEND_S:g} s")
 
     async def _converse(self, react: Callable[[Event, float], None]) -> None:
         """Hear the provider out, until it awaits a script or is not to be spoken to again."""
@@ -279,9 +293,13 @@ class Session:
 
     def _hear_close(self, error: ConnectionClosed) -> list[Event]:
         code = error.reason.code if error.reason else None
+        self._record_close(error)
+        return self._dialogue.receive_close(code, _describe(error, self._dialogue.awaited))
+
+    def _record_close(self, error: ConnectionClosed) -> None:
         if self._tape is not None:
-            self._tape.closed(code)
-        return self._dialogue.receive_close(code, _describe(error, self._dialogue.state.value))
+            code = error.reason.code if error.reason else None
+            self._tape.closed(code, (error.reason and error.reason.reason) or "")
 
 
 _AT_REST = frozenset({State.IDLE, State.SPENT})

@@ -36,6 +36,7 @@ _FAULTS = {
     "voice_not_available": Fault.VOICE,
     "rate_limit_exceeded": Fault.BUSY,
     "no_healthy_workers": Fault.BUSY,
+    "idle_timeout": Fault.ENGINE,
 }
 
 

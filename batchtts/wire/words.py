@@ -8,23 +8,34 @@ hundred dollars" and says so cannot be compared; then the timings judge nothing.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Sequence
 
 from batchtts.model import Word
 
+_MARKUP = re.compile(r"<[^<>]*>")
+
+
+# Two letters or more, maybe with an apostrophe or a hyphen inside and marks around.
+_PLAIN = re.compile(r"[^\w]*[A-Za-z][A-Za-z'’-]*[A-Za-z][^\w]*")
+
 
 class Coverage:
-    """How much of one script its word timings account for."""
+    """How much of one script its word timings account for; markup is not spoken."""
 
     def __init__(self, script: str) -> None:
-        self._script = script
-        self._letters = _letters(script)
+        self._script = _MARKUP.sub(" ", script)
+        self._letters = _letters(self._script)
         self._heard: dict[str | None, list[str]] = {}  # by item, in the order of their beginnings
 
     def add(self, item: str | None, words: Sequence[Word]) -> None:
         """Take in the words of an item, in order."""
         self._heard.setdefault(item, []).extend(_letters(word.text) for word in words)
+
+    def echo(self, item: str | None, text: str) -> None:
+        """Take in the text of a part of an item, in order."""
+        self._heard.setdefault(item, []).append(_letters(text))
 
     @property
     def items(self) -> frozenset[str | None]:
@@ -69,6 +80,5 @@ def _rest(script: str, letters: int) -> str:
 
 
 def _is_plain(word: str) -> bool:
-    """A word that nobody spells in another way."""
-    letters = _letters(word)
-    return len(letters) > 1 and letters.isalpha() and letters.isascii()
+    """A word that nobody spells in another way; an address is none."""
+    return _PLAIN.fullmatch(word) is not None
