@@ -13,7 +13,7 @@ from batchtts.server.app import Settings, serve
 from batchtts.server.faultfile import parse
 from batchtts.server.faults import KINDS, WHERE, Drop, Fail, Fault, Faults, Plan, Refuse, Stall
 from batchtts.server.knobs import Knobs, Telnyx, with_idle
-from tests.e2e import ask
+from tests.e2e import ROOT, ask
 
 
 def read(text: str) -> Plan:
@@ -243,3 +243,9 @@ def test_a_text_that_is_asked_for_again_is_drawn_for_again() -> None:
     faults = Faults(Plan(seed=7, faults=(Fail(probability=0.5),)))
     fallen = [fault is not None for fault in struck(faults, *["Again."] * 100)]
     assert 30 < fallen.count(True) < 70
+
+
+def test_the_example_has_every_kind_of_fault() -> None:
+    path = ROOT / "jobs" / "weather.toml"
+    plan = parse(tomllib.loads(path.read_text(encoding="utf-8")), f"{path}")
+    assert {type(fault) for fault in plan.faults} == set(KINDS.values())
