@@ -358,8 +358,28 @@ async def test_a_session_whose_provider_hung_up_between_scripts_is_not_reusable(
         was_reusable = session.reusable
         await trio.sleep(1.0)
         assert (was_reusable, session.reusable) == (True, False)
-        with pytest.raises(SessionLost, match=r"closed \(1011 'going down'\) while awaiting our"):
+        with pytest.raises(SessionLost, match=r"closed \(1011 'going down'\) while awaiting first"):
             await speak(session, "Some years ago.", "u2")
+
+
+async def test_what_comes_after_the_last_script_is_heeded_for_a_while(
+    autojump_clock: MockClock,
+) -> None:
+    said = (CREATED, COMMIT, delta(b"\0\1"), done(), 1.5, delta(b"\2\3", "tts_2"))
+    async with provider(*said) as session:
+        await session.greet()
+        await speak(session)
+        late: list[str] = []
+        await session.heed(late.append)
+        assert (late, trio.current_time()) == (["u1"], 2.5)
+
+
+async def test_nobody_is_heeded_for_ever(autojump_clock: MockClock) -> None:
+    async with provider(CREATED, COMMIT, delta(b"\0\1"), done(), HANG_UP) as session:
+        await session.greet()
+        await speak(session)
+        await session.heed(pytest.fail)
+    assert trio.current_time() < 2.5
 
 
 async def test_a_spent_session_refuses_to_speak(autojump_clock: MockClock) -> None:

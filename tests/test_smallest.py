@@ -14,7 +14,6 @@ from batchtts.audio.decode import Hearing
 from batchtts.errors import (
     LocalProtocolError,
     RemoteProtocolError,
-    ScriptRejected,
     SettingsError,
     VoiceUnavailable,
 )
@@ -503,7 +502,7 @@ def test_a_pace_that_the_provider_does_not_have_is_refused_before_anything_is_se
     speed: float,
 ) -> None:
     with pytest.raises(
-        ScriptRejected, match=f"0.5 to 2 times a voice's own pace, not at {speed:g}"
+        VoiceUnavailable, match=f"0.5 to 2 times a voice's own pace, not at {speed:g}"
     ):
         PROVIDER.dialect(Manner(voice=SOPHIA, speed=speed))
 

@@ -178,7 +178,7 @@ def test_a_pace_out_of_range_fails_its_row_and_is_not_asked_for(
     assert run(server, tmp_path, *QUICK).status == 3
     slow, fine = results(tmp_path / "m")
     assert (slow["status"], slow["error_code"], slow["attempts"], slow["cost_usd"]) == (
-        *("failed", "script_rejected"),
+        *("failed", "voice_unavailable"),
         *(0, 0.0),
     )
     assert "0.5 to 2 times" in slow["error_message"]

@@ -29,6 +29,7 @@ from batchtts.wire.events import (
 from batchtts.wire.provider import Manner
 from batchtts.wire.telnyx import PROVIDER, Telnyx
 from batchtts.wire.telnyx_voices import KOKORO_TTS, NATURAL, NATURAL_HD, TELNYX_VOICES
+from batchtts.wire.words import Coverage
 from tests import talks
 from tests.talks import Refused
 
@@ -86,6 +87,10 @@ def test_the_text_of_a_segment_is_told_behind_its_audio() -> None:
     ]
 
 
+def test_a_connection_that_stays_open_is_no_matter_when_all_of_the_script_was_sent_back() -> None:
+    assert meaning("no-close") == [ONE, Done(), Finished()]
+
+
 def test_an_end_after_each_segment_is_not_the_end() -> None:
     expected = [ONE, Done(), TWO, Done(), Done(), Finished()]
     assert meaning("final-after-each-segment") == expected
@@ -100,7 +105,7 @@ def test_an_end_after_each_segment_is_not_the_end() -> None:
         ("echo-of-half", Failed("no echo of 'Ishmael.'", Fault.CUT)),
         ("echo-of-half-and-quiet", Failed("no echo of 'Ishmael.'", Fault.CUT)),
         ("segment-without-audio", Failed("no audio of 'Ishmael.'")),
-        ("no-close", Stalled("no close after the end within 10 s")),
+        ("no-close-and-no-echo", Stalled("no close after the end within 10 s")),
         ("no-first-audio", Stalled("no first audio within 20 s")),
         ("no-next-audio", Stalled("no next audio within 10 s")),
     ],
@@ -189,6 +194,7 @@ closes = st.sampled_from([1000, 1001, 1005, 1006, 1008, 1011, 4001, None]).map(
 )
 FINAL = json.dumps({"isFinal": True})
 SOME = json.dumps({"audio": "AAABAA=="})
+WHOLE = json.dumps({"audio": None, "text": "Call me Ishmael."})
 
 
 def hear(dialogue: Dialogue, said: object) -> list[Event]:
@@ -207,22 +213,28 @@ def hear(dialogue: Dialogue, said: object) -> list[Event]:
 @example([FINAL, ("close", 1000)])
 @example([SOME, ("close", 1000)])
 @example([SOME, FINAL, None])
+@example([SOME, WHOLE, FINAL, None])
 @example([SOME, FINAL, SOME, ("close", 1000)])
 def test_whatever_comes_nothing_is_whole_without_audio_an_end_and_a_close(
     said: list[object],
 ) -> None:
     dialogue, events, last = Dialogue(Telnyx(ASTRA), Patience()), list[Event](), None
     dialogue.speak("Call me Ishmael.", "u1")
+    sent_back = Coverage("Call me Ishmael.")
     for each in said:
         if dialogue.state is State.SPENT:
             break
         last = each
         with suppress(RemoteProtocolError):
-            events += [it for it in hear(dialogue, each) if not isinstance(it, Echo)]
+            for event in hear(dialogue, each):
+                if isinstance(event, Echo):
+                    sent_back.echo(event.item, event.text)
+                else:
+                    events.append(event)
     if Finished() in events:
         assert any(isinstance(event, Audio) for event in events)
         assert events[-2:] == [Done(), Finished()]
-        assert last in [("close", 1000), ("close", 1005)]
+        assert last in [("close", 1000), ("close", 1005)] or sent_back.is_whole
 
 
 chunk = st.binary(min_size=1, max_size=6)

@@ -188,7 +188,6 @@ async def test_audio_may_take_its_time_to_leave_if_only_it_leaves(
     autojump_clock: MockClock,
 ) -> None:
     async with wired(CREATED, COMMIT, heard("Fox.")) as (session, wire):
-
         deliver = wire.send_all_hook
         assert deliver is not None
 

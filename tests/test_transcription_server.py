@@ -185,6 +185,8 @@ def test_every_model_has_its_recognizer(preferred: str, model: str, ear: str) ->
         ({"threshold": "high"}, "threshold"),
         ({"max_speech_duration_s": "0"}, "max_speech_duration_s"),
         ({"speech_pad_ms": "-1"}, "speech_pad_ms"),
+        ({"speech_pad_ms": "inf"}, "speech_pad_ms"),
+        ({"min_silence_duration_ms": "nan"}, "min_silence_duration_ms"),
     ],
 )
 def test_what_the_address_cannot_have_ends_the_session(wish: dict[str, str], words: str) -> None:
@@ -350,6 +352,7 @@ def test_an_echo_comes_back() -> None:
     ("message", "words"),
     [
         ("{", "not JSON"),
+        ('{"type":"echo","payload":' + "[" * 100_000 + "]" * 100_000 + "}", "not JSON"),
         ("{}", "type"),
         ('{"type":"response.create"}', "unknown message type 'response.create'"),
         ('{"type":"transcription_session.updated","session":{"turn_detection":5}}', "turn_d"),
@@ -373,6 +376,37 @@ def test_a_long_append_can_be_fine() -> None:
     talk = Talk(WHOLE, Knob(long_append="fine"))
     assert talk.give(APPEND, audio=pybase64.b64encode(hum(3.0)).decode()) == []
     assert begins(talk.commit(), talk) == [(0.0, 3.0)]
+
+
+KINDS = [APPEND, COMMIT, UPDATED, "input_audio_buffer.clear", "echo"]
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=5,
+)
+turns = st.fixed_dictionaries(
+    {"type": st.sampled_from(["server_vad", "none"])},
+    optional=dict.fromkeys(Detection.__struct_fields__, st.floats(-1, 1e6) | values),
+)
+sessions = st.fixed_dictionaries({}, optional={"turn_detection": turns | st.none(), "x": values})
+messages = st.fixed_dictionaries(
+    {"type": st.sampled_from(KINDS)},
+    optional={
+        "audio": st.binary(max_size=3000).map(lambda pcm: pybase64.b64encode(pcm).decode()),
+        "session": sessions | values,
+        "payload": values,
+    },
+)
+
+
+@given(st.lists(messages.map(json.dumps) | values.map(json.dumps) | st.text()))
+def test_whatever_a_client_says_is_answered_and_no_sample_is_heard_twice(said: list[str]) -> None:
+    talk, end = Talk(WISH), 0.0
+    for message in said:
+        listens = [each for each in talk.side.receive(message) if isinstance(each, Listen)]
+        for begin, duration in begins(listens, talk):
+            assert begin >= end - 0.001
+            end = begin + duration
 
 
 @pytest.mark.parametrize("message", [b"\0\0", f'{{"type":"{APPEND}","audio":"*"}}'])

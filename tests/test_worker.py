@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -81,6 +81,7 @@ class Provider:
     tapes: list[FileTape] = field(default_factory=list)
     scripts: list[tuple[float, str]] = field(default_factory=list)
     contexts: list[str] = field(default_factory=list)
+    afterwards: list[str] = field(default_factory=list)
     closed: int = 0
     connect_s: float = 0.1
 
@@ -131,6 +132,11 @@ class Talk:
 
     def adopt(self, dialect: Together) -> None:
         pass
+
+    async def heed(self, late: Callable[[str], None]) -> None:
+        await trio.sleep(1.0)
+        for earlier in self.provider.afterwards:
+            late(earlier)
 
     def close(self) -> None:
         self.provider.closed += 1
@@ -365,6 +371,28 @@ async def test_a_session_that_goes_on_in_another_voice_says_so_on_its_tape(
     assert voices_on_tape(tmp_path) == [one.name, two.name]
 
 
+async def test_audio_after_the_last_script_takes_its_row_back(autojump_clock: MockClock) -> None:
+    async with studio() as it:
+        worker = it.worker()
+        take = await worker.take(row(3))
+        it.provider.afterwards.append(f"{take.result.context}")
+        worker.part()
+        await trio.sleep(0.5)
+        assert (it.provider.closed, it.crew.corrections) == (0, [])
+        await trio.sleep(1.0)
+        assert it.provider.closed == 1
+    [correction] = it.crew.corrections
+    assert (correction.row, correction.result.error_code) == (3, "truncated")
+
+
+async def test_a_session_that_failed_is_not_heard_out(autojump_clock: MockClock) -> None:
+    async with studio(Answer(closes=True)) as it:
+        worker = it.worker()
+        await worker.take(row(0))
+        worker.part()
+        assert it.provider.closed == 1
+
+
 def voices_on_tape(directory: Path) -> list[str]:
     """The voices that the only file names, in order."""
     [path] = directory.glob("cartesia-*-w0007.txt")
@@ -380,6 +408,7 @@ async def test_another_voice_or_speed_takes_another_session(
         worker = it.worker()
         for each in (row(0), other, row(2)):
             assert spoken(await worker.take(each))
+        await trio.sleep(2.0)
     assert [(call.voice, call.speed) for call in it.provider.calls] == [
         (HEART, 1.0),
         (other.voice, other.speed),

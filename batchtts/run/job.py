@@ -40,6 +40,8 @@ from batchtts.wire.tape import Recorder, prepare
 
 log = logging.getLogger("batchtts.run")
 
+PART_S = CLOSE_S + 3.0  # for sessions that are heard out, and their goodbyes
+
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """A run in figures; also OUT/summary.json.
@@ -268,26 +270,28 @@ class _Work:
 
     async def _speak_through(self, url: str, key: str | None, stop: Stop) -> None:
         """Run the pool against one address."""
-        async with trio.open_nursery() as connections:
-            crew = self._gather(url, key, connections)
-            workers = [Worker(crew, number) for number in range(self._workers)]
-            store = Store(
-                self.layout,
-                self.speaker.format,
-                len(self.agenda.plan.kinds),
-                self.agenda.contested,
-            )
-            record = partial(self._record, store, crew)
-            try:
+        store = Store(
+            self.layout,
+            self.speaker.format,
+            len(self.agenda.plan.kinds),
+            self.agenda.contested,
+        )
+        crew: Crew | None = None
+        try:
+            async with trio.open_nursery() as connections:
+                crew = self._gather(url, key, connections)
+                workers = [Worker(crew, number) for number in range(self._workers)]
                 takes = [each.take for each in workers]
-                rests = [each.hang_up for each in workers]
+                rests = [each.part for each in workers]
+                record = partial(self._record, store, crew)
                 await run_pool(self.agenda.batches(), takes, record, stop, rests)
-            finally:
+                for worker in workers:
+                    worker.part()
+                connections.cancel_scope.deadline = trio.current_time() + PART_S
+        finally:
+            if crew is not None:
                 with trio.CancelScope(shield=True):
-                    await record([])  # corrections that no take came after
-            for worker in workers:
-                worker.hang_up()
-            connections.cancel_scope.deadline = trio.current_time() + CLOSE_S
+                    await self._record(store, crew, [])  # corrections that no take came after
 
     def _gather(self, url: str, key: str | None, connections: trio.Nursery) -> Crew:
         """What the workers of this run share."""

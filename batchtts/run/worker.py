@@ -192,11 +192,23 @@ class Worker:
         return take
 
     def hang_up(self) -> None:
-        """Let the session go, if there is one."""
+        """Drop the session, if there is one."""
         if self._session is not None:
             self._session.close()
             self._session = None
-        self._done.clear()
+
+    def part(self) -> None:
+        """Let the session go, if there is one, but hear it out."""
+        if self._session is not None and self._session.reusable:
+            self._crew.connections.start_soon(self._heed, self._session)
+            self._session = None
+        self.hang_up()
+
+    async def _heed(self, session: Session) -> None:
+        try:
+            await session.heed(self._take_back)
+        finally:
+            session.close()
 
     def _bring(self, utterance: Utterance, notes: _Notes, sound: Sound, **verdict: object) -> Take:
         result = notes.result(utterance, self._crew.provider)
@@ -297,7 +309,7 @@ class Worker:
             if self._tape is not None:
                 self._tape.turn(manner)
             return session
-        self.hang_up()
+        self.part()
         began_at, crew = trio.current_time(), self._crew
         self._tape = crew.recorder.tape(self._number, manner) if crew.recorder else None
         self._session = await crew.line.call(crew.connections, dialect, self._tape)
@@ -329,7 +341,12 @@ class Worker:
         """A script that was taken for complete goes on after all: take that back."""
         if context in notes.contexts:
             notes.is_cut_short = True
-        elif context in self._done:
+        else:
+            self._take_back(context)
+
+    def _take_back(self, context: str) -> None:
+        """The same, of a script that was handed over."""
+        if context in self._done:
             correction = self._done.pop(context)
             log.warning("%s: %s", correction.result.id, CUT_SHORT, extra=self._place)
             self._crew.corrections.append(correction)

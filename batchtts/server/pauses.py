@@ -17,7 +17,7 @@ import numpy as np
 _FRAME_S = 0.010
 _NOTHING_DBFS, _CERTAIN_DBFS = -60.0, -20.0
 
-_Duration = Annotated[float, msgspec.Meta(ge=0)]
+_Milliseconds = Annotated[float, msgspec.Meta(ge=0, le=60_000)]
 
 
 class Detection(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,10 +32,10 @@ class Detection(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     threshold: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.3
-    min_silence_duration_ms: _Duration = 500.0
-    min_speech_duration_ms: _Duration = 250.0
-    max_speech_duration_s: Annotated[float, msgspec.Meta(gt=0)] = 5.0
-    speech_pad_ms: _Duration = 250.0
+    min_silence_duration_ms: _Milliseconds = 500.0
+    min_speech_duration_ms: _Milliseconds = 250.0
+    max_speech_duration_s: Annotated[float, msgspec.Meta(ge=0.1, le=3600)] = 5.0
+    speech_pad_ms: _Milliseconds = 250.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -328,7 +328,7 @@ def _parse(message: str | bytes) -> _Message:
         return msgspec.json.decode(message, type=_Message)
     except msgspec.ValidationError as error:
         raise _Refused(str(error)) from None
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise _Refused(f"not JSON: {error}") from None
 
 

@@ -28,7 +28,7 @@ class Traits:
             the same script.
         closes: The provider closes the connection when it has said everything: a
             Done may be that of a part, and a polite close after one is the end.
-            Silence is none, unless there is a `linger_s` as well.
+            Silence is one only with a `linger_s`, or if every word was told of.
         idle_s: Seconds without a script after which the provider may have given
             the connection up, so that a new one is the better choice.
         sends_binary: Audio comes as binary messages.

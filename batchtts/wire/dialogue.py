@@ -239,7 +239,8 @@ class Dialogue:
 
     def receive_silence(self) -> list[Event]:
         """Nothing came for `patience_s` seconds."""
-        if self.state in (State.LINGERING, State.ACKNOWLEDGED) and not self._awaits_close:
+        is_at_an_end = self.state in (State.LINGERING, State.ACKNOWLEDGED)
+        if is_at_an_end and (not self._awaits_close or self._coverage.is_whole):
             return self._end_script()
         return self._step(Stalled(f"no {self.awaited} within {self.patience_s:g} s"))
 

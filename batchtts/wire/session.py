@@ -33,6 +33,7 @@ from batchtts.wire.tap import Tap
 
 SEND_S = 20.0  # for a message to leave; a script is one or two, a recording one for each second
 CLOSE_S = 2.0  # for a polite goodbye
+HEED = 4.0  # quiet windows after the last script, in case something follows
 
 
 @dataclass(slots=True)
@@ -155,7 +156,8 @@ class Session:
         """
         if self._dialogue.state is State.OPENING:
             await self._converse(_ignore)
-        await self._send(self._dialogue.dialect.hello())
+        if not await self._send(self._dialogue.dialect.hello()):
+            raise errors.SessionLost("closed right after the greeting")
 
     async def speak(self, script: str, context: str, listener: Listener) -> Timeline:
         """Have *script* spoken; what is heard goes to *listener* as it comes.
@@ -208,6 +210,22 @@ class Session:
         await self._converse(react)
         return " ".join(text.strip() for text in heard if text.strip())
 
+    async def heed(self, late: Callable[[str], None]) -> None:
+        """Listen on after the last script, for a while, and tell of what was cut short.
+
+        A quiet window decides that a script is whole; who is wrong about that is
+        still at work on it. What else goes wrong here concerns nobody.
+        """
+        with trio.move_on_after(HEED * self._dialogue.dialect.traits.linger_s):
+            while self._dialogue.state is State.IDLE:
+                try:
+                    events = await self._receive()
+                except errors.AttemptError:
+                    return
+                for event in events:
+                    if isinstance(event, Late):
+                        late(event.context)
+
     def close(self) -> None:
         """Let the connection go; its own task says goodbye."""
         self._over.set()
@@ -218,7 +236,8 @@ class Session:
         with trio.move_on_after(CLOSE_S):
             await self._ws.aclose()
 
-    async def _send(self, messages: Sequence[str], what: str = "text") -> None:
+    async def _send(self, messages: Sequence[str], what: str = "text") -> bool:
+        """Say this; False if nobody is there any more, which the next message tells."""
         with trio.move_on_after(SEND_S) as scope:
             for message in messages:
                 scope.deadline = trio.current_time() + SEND_S
@@ -226,11 +245,11 @@ class Session:
                     self._tape.sent(message)
                 try:
                     await self._ws.send_message(message)
-                except ConnectionClosed as error:
-                    self._record_close(error)
-                    raise errors.SessionLost(_describe(error, f"our {what}")) from error
+                except ConnectionClosed:
+                    return False
         if scope.cancelled_caught:
             raise errors.Stalled(f"the provider took no {what} for {SEND_S:g} s")
+        return True
 
     async def _converse(self, react: Callable[[Event, float], None]) -> None:
         """Hear the provider out, until it awaits a script or is not to be spoken to again."""

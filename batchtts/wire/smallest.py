@@ -19,7 +19,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 import pybase64
 
-from batchtts.errors import LocalProtocolError, ScriptRejected, VoiceUnavailable
+from batchtts.errors import LocalProtocolError, VoiceUnavailable
 from batchtts.model import Voice, Word
 from batchtts.wire import prices
 from batchtts.wire.dialogue import Traits
@@ -108,10 +108,10 @@ class Smallest:
         """Return the dialect of a connection that speaks in this manner.
 
         Raises:
-            ScriptRejected: nobody here speaks so fast, or so slowly.
+            VoiceUnavailable: nobody here speaks so fast, or so slowly.
         """
         if not SLOWEST <= manner.speed <= FASTEST:
-            raise ScriptRejected(
+            raise VoiceUnavailable(
                 f"smallest speaks at {SLOWEST:g} to {FASTEST:g} times a voice's own pace,"
                 f" not at {manner.speed:g}"
             )

@@ -6,6 +6,7 @@ audio, ``isFinal`` and the provider's own close. The vendor's guide has an
 ``isFinal`` after each synthesis as well, and a script may be cut into several;
 so only the close that follows an ``isFinal`` says that the script is whole, and
 only if the texts of its segments, which are sent back, are not its beginning alone.
+Should no close come, they must be all of the script.
 
 Audio comes in frames whose ``text`` is null, and a frame with the text of the
 segment follows them; or all of it comes in that frame; or, as was seen, in both.
@@ -93,7 +94,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         check_echo: Whether the texts of segments, which are sent back, prove anything:
             a script fails if they end before it does, or if one has no audio.
         linger_s: Takes so many seconds of quiet after an `isFinal` for the end,
-            should the provider ever leave the connection open.
+            should the provider ever leave the connection open. With 0 only the texts
+            that were sent back decide: a script that they do not cover has failed.
     """
 
     audio_format: AudioFormat | None = None
