@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -28,7 +28,7 @@ from trio_websocket import (
 )
 
 from batchtts.errors import UsageError
-from batchtts.server.app import Settings, serve
+from batchtts.server.app import PATHS, Settings, serve
 from batchtts.server.casting import Casting
 from batchtts.server.conversation import Action, After, Close, Say, Send
 from batchtts.server.engine import Tone
@@ -439,6 +439,22 @@ async def test_a_server_ends_quickly_and_its_children_with_it(
         await eventually(lambda: is_gone(child))
         assert server.stderr is not None
         assert b"Traceback" not in server.stderr.read()
+
+
+@pytest.mark.parametrize("path", [path for path in PATHS if path != "/v1/realtime"])
+async def test_a_message_nested_too_deeply_harms_nobody(path: str) -> None:
+    nested = '{"type": "x", "text": ' + "[" * 100_000 + "]" * 100_000 + "}"
+    voice = "&voice=Telnyx.NaturalHD.astra" if "text-to-speech" in path else ""
+    async with trio.open_nursery() as nursery:
+        port = await nursery.start(serve, Settings(port=0, engine="tone"))
+        for _ in range(2):
+            url = f"ws://127.0.0.1:{port}{path}?api_key=k{voice}"
+            async with open_websocket_url(url) as socket:
+                with trio.fail_after(5), suppress(ConnectionClosed):
+                    await socket.send_message(nested)
+                    while "error" not in await socket.get_message():
+                        pass
+        nursery.cancel_scope.cancel()
 
 
 # ── the protocol without a port ───────────────────────────────────────────────

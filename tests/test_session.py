@@ -375,7 +375,7 @@ async def test_what_comes_after_the_last_script_is_heeded_for_a_while(
 
 
 async def test_nobody_is_heeded_for_ever(autojump_clock: MockClock) -> None:
-    async with provider(CREATED, COMMIT, delta(b"\0\1"), done(), HANG_UP) as session:
+    async with provider(CREATED, COMMIT, delta(b"\0\1"), done(), 1.0, HANG_UP) as session:
         await session.greet()
         await speak(session)
         await session.heed(pytest.fail)

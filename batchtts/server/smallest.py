@@ -367,7 +367,7 @@ def _parse(message: str | bytes) -> Request:
         code = next((code for sign, code in _CODES if sign in problem), "invalid_type")
         path = place.rstrip("`")
         raise _Refused(code, f"{path}: {problem}" if path else problem, path) from None
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise _Refused("400", f"not JSON: {error}") from None
 
 

@@ -332,7 +332,7 @@ def _parse(message: str | bytes) -> _Message:
         if isinstance(message, bytes):
             raise _Invalid("Invalid message")
         return msgspec.json.decode(message, type=_Message)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         raise _Invalid("Invalid message") from None
 
 

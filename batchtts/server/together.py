@@ -294,7 +294,7 @@ def _choices(query: Mapping[str, str]) -> dict[str, Any]:
     if "model_id" in chosen:  # the guide's name for it in 2025
         chosen.setdefault("model", chosen.pop("model_id"))
     if "extra_params" in chosen:
-        with contextlib.suppress(msgspec.DecodeError):
+        with contextlib.suppress(msgspec.DecodeError, RecursionError):
             chosen["extra_params"] = msgspec.json.decode(chosen["extra_params"])
     return chosen
 
@@ -306,5 +306,5 @@ def _parse(message: str | bytes) -> _Message:
         return msgspec.json.decode(message, type=_Message)
     except msgspec.ValidationError as error:
         raise _Refused("invalid_message", str(error)) from None
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise _Refused("invalid_json", f"not JSON: {error}") from None

@@ -272,6 +272,8 @@ class Dialogue:
             return []
         self._seen[kind] += 1
         context = getattr(event, "context", None)
+        if self.state is State.IDLE and self._finished and isinstance(event, Audio):
+            return self._receive_stale(event, context or self._finished[-1])
         # Before the first script there is no other one that a message could belong to.
         if context is None or self._context is None or context == self._context:
             return self._step(event)
