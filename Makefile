@@ -46,7 +46,7 @@ $(VENV)/.local: $(BIN)/python pyproject.toml
 	@touch $@
 
 $(VENV)/.test: $(BIN)/python pyproject.toml
-	$(PIP) -e '.[local,test]'
+	$(PIP) -e '.[local,hear,test]'
 	@touch $@
 
 $(VENV)/.slow: $(BIN)/python pyproject.toml
@@ -54,7 +54,7 @@ $(VENV)/.slow: $(BIN)/python pyproject.toml
 	@touch $@
 
 $(VENV)/.check: $(BIN)/python pyproject.toml
-	$(PIP) -e '.[local,test,check,bench]'
+	$(PIP) -e '.[local,hear,test,check,bench]'
 	@touch $@
 
 $(VENV)/.bench: $(BIN)/python pyproject.toml
