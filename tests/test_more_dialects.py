@@ -207,7 +207,6 @@ def test_audio_after_its_done_says_that_the_script_was_cut_short() -> None:
         ("cartesia-no-context", '{"type":"done","done":true'),
         ("cartesia-no-data", '{"type":"chunk","context_id":"u1","done":false'),
         ("cartesia-bad-base64", '{"type":"chunk","context_id":"u1","data":"AAABA*A="'),
-        ("cartesia-uneven-timings", '{"type":"timestamps"'),
         ("elevenlabs-bad-base64", '{"audio":"AAABA*A="}'),
         ("elevenlabs-no-object", '["audio"]'),
         ("elevenlabs-uneven-alignment", '{"audio":"AAABAA==","alignment"'),

@@ -141,7 +141,13 @@ async def test_the_wish_of_the_provider_comes_first(autojump_clock: MockClock) -
         Stalled("", retry_after_s=0.0),
     )
     await it.run(RetryPolicy())
-    assert it.at == [0.0, 5.0, 95.0, 95.0]
+    assert it.at == [0.0, 5.0, 95.0, 95.5]
+
+
+async def test_the_wish_of_the_provider_has_its_limits(autojump_clock: MockClock) -> None:
+    it = tries(RateLimited("429", retry_after_s=86_400.0))
+    await it.run(RetryPolicy())
+    assert it.at == [0.0, 300.0]
 
 
 async def test_two_tasks_do_not_meet_each_others_failures(autojump_clock: MockClock) -> None:

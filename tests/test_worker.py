@@ -133,6 +133,10 @@ class Talk:
     def adopt(self, dialect: Together) -> None:
         pass
 
+    @property
+    def is_at_rest(self) -> bool:
+        return self.reusable
+
     async def heed(self, late: Callable[[str], None]) -> None:
         await trio.sleep(1.0)
         for earlier in self.provider.afterwards:
@@ -488,6 +492,27 @@ async def test_a_key_that_was_taken_before_is_tried_again(
         again = await worker.take(row(1))
     assert spoken(again)
     assert again.result.cost_usd == 16 * 4e-6
+
+
+async def test_a_row_whose_key_is_refused_while_others_are_spoken_fails(
+    autojump_clock: MockClock,
+) -> None:
+    refusals = [Closed(Unauthorized("403"))] * 200
+    async with studio(Answer(closes=True), *refusals) as it:
+        worker = it.worker()
+        await worker.take(row(0))
+        takes: list[Take] = []
+
+        async def take() -> None:
+            takes.append(await worker.take(row(1)))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(take)
+            while not takes:
+                await trio.sleep(1.0)
+                it.crew.succeeded()
+    assert takes[0].result.error_code == "voice_unavailable"
+    assert takes[0].result.error_message == "403, again and again for this row"
 
 
 async def test_a_key_that_is_refused_for_good_ends_the_run(autojump_clock: MockClock) -> None:

@@ -67,6 +67,11 @@ class Breaker:
         return self._succeeded
 
     @property
+    def in_a_row(self) -> int:
+        """Attempts that failed since the last success."""
+        return self._in_a_row
+
+    @property
     def is_closed(self) -> bool:
         """Whether the last attempt that ended was a success, or there was none."""
         return self._in_a_row == 0

@@ -26,6 +26,7 @@ class RetryPolicy:
     base_s: float = 0.5  # the first backoff is drawn from [0, base_s]
     ceiling_s: float = 30.0
     knock_ceiling_s: float = 3.0  # between tries to connect
+    longest_s: float = 300.0  # that a provider's wish is heeded
 
     def controller(self, on_retry: Callable[[AttemptError, float], None]) -> AsyncRetrying:
         """Return a fresh controller: tenacity keeps the state of a loop on it.
@@ -58,7 +59,7 @@ class RetryPolicy:
     def _backoff_s(self, call: RetryCallState) -> float:
         error = _failure(call)
         if error.retry_after_s is not None:
-            return error.retry_after_s
+            return min(max(error.retry_after_s, self.base_s), self.longest_s)
         ceiling_s = self.knock_ceiling_s if isinstance(error, NotConnected) else self.ceiling_s
         return wait_random_exponential(multiplier=self.base_s, max=ceiling_s)(call)
 

@@ -8,7 +8,6 @@ voice is worse than a new connection.
 from __future__ import annotations
 
 import logging
-import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,19 +19,23 @@ from batchtts import errors
 from batchtts.audio.decode import Hearing, Sound, shifted
 from batchtts.audio.pcm import duration_s, peak_dbfs
 from batchtts.audio.write import resample
-from batchtts.model import Correction, Result, Take, Utterance, Word
+from batchtts.model import Correction, Take, Utterance, Word
 from batchtts.review.checks import find_fault
+from batchtts.run.notes import Notes
 from batchtts.run.pace import Breaker, InFlight
 from batchtts.run.retry import RetryPolicy
 from batchtts.text.segment import split
 from batchtts.wire.line import Line
 from batchtts.wire.provider import Manner, Provider, Vocabulary
-from batchtts.wire.session import Listener, Session, Timeline
+from batchtts.wire.session import Listener, Session
 from batchtts.wire.tape import FileTape, Recorder
 
 log = logging.getLogger(__name__)
 
 CUT_SHORT = "audio came after the provider had said that it was done"
+
+#: Times that a key may be refused for one row and be good for others.
+REFUSALS = 5
 
 #: Scripts of a session whose late audio would still be recognized.
 REMEMBERED = 64
@@ -104,53 +107,6 @@ class Crew:
             ) from error
 
 
-@dataclass(slots=True)
-class _Notes:
-    """What is to be remembered of one utterance while it is worked on."""
-
-    started_at: float = field(default_factory=time.time)
-    began_at: float = field(default_factory=trio.current_time)
-    segments: int = 0
-    attempts: int = 0
-    characters: int = 0
-    queue_s: float = 0.0
-    connect_s: float = 0.0
-    ttfa_s: float | None = None
-    synth_s: float = 0.0
-    contexts: list[str] = field(default_factory=list)
-    is_cut_short: bool = False
-
-    def heard(self, timeline: Timeline) -> None:
-        if self.ttfa_s is None:
-            self.ttfa_s = timeline.ttfa_s
-        self.synth_s += timeline.synth_s
-
-    def result(self, utterance: Utterance, provider: Provider) -> Result:
-        """Everything but the verdict and the file."""
-        voice = utterance.voice
-        return Result(
-            id=utterance.id,
-            status="failed",
-            fingerprint=utterance.fingerprint,
-            text_chars=len(utterance.script),
-            provider=provider.name,
-            model=voice.model,
-            voice=voice.name,
-            language=voice.language,
-            segments=self.segments,
-            attempts=self.attempts,
-            started_at=_to_us(self.started_at),
-            finished_at=_to_us(time.time()),
-            queue_s=_to_us(self.queue_s),
-            connect_s=_to_us(self.connect_s),
-            ttfa_s=None if self.ttfa_s is None else _to_us(self.ttfa_s),
-            synth_s=_to_us(self.synth_s),
-            wall_s=_to_us(trio.current_time() - self.began_at),
-            cost_usd=provider.cost_usd(voice.model, self.characters),
-            context=self.contexts[-1] if self.contexts else None,
-        )
-
-
 class Worker:
     """One task's hands: a session that is kept from row to row."""
 
@@ -169,7 +125,7 @@ class Worker:
         Raises:
             RunError: no row can be spoken any more.
         """
-        notes = _Notes()
+        notes = Notes()
         try:
             sound = await self._speak(utterance, notes)
         except errors.UtteranceError as error:
@@ -199,7 +155,7 @@ class Worker:
 
     def part(self) -> None:
         """Let the session go, if there is one, but hear it out."""
-        if self._session is not None and self._session.reusable:
+        if self._session is not None and self._session.is_at_rest:
             self._crew.connections.start_soon(self._heed, self._session)
             self._session = None
         self.hang_up()
@@ -210,7 +166,7 @@ class Worker:
         finally:
             session.close()
 
-    def _bring(self, utterance: Utterance, notes: _Notes, sound: Sound, **verdict: object) -> Take:
+    def _bring(self, utterance: Utterance, notes: Notes, sound: Sound, **verdict: object) -> Take:
         result = notes.result(utterance, self._crew.provider)
         return Take(
             utterance=utterance,
@@ -219,7 +175,7 @@ class Worker:
             result=msgspec.structs.replace(result, **verdict),
         )
 
-    async def _speak(self, utterance: Utterance, notes: _Notes) -> Sound:
+    async def _speak(self, utterance: Utterance, notes: Notes) -> Sound:
         pieces = split(utterance.script, self._crew.provider.segment_chars)
         notes.segments = len(pieces)
         heard = []
@@ -230,7 +186,7 @@ class Worker:
         return _join(heard)
 
     async def _speak_segment(
-        self, utterance: Utterance, segment: str, piece: str, notes: _Notes
+        self, utterance: Utterance, segment: str, piece: str, notes: Notes
     ) -> Sound:
         """Try until it is spoken or there is no use in trying."""
 
@@ -246,9 +202,7 @@ class Worker:
                 return await self._attempt(utterance, segment, piece, notes)
         raise AssertionError("the controller neither returned nor raised")
 
-    async def _attempt(
-        self, utterance: Utterance, segment: str, piece: str, notes: _Notes
-    ) -> Sound:
+    async def _attempt(self, utterance: Utterance, segment: str, piece: str, notes: Notes) -> Sound:
         began_at = trio.current_time()
         try:
             sound = await self._try(utterance, segment, piece, notes)
@@ -258,6 +212,11 @@ class Worker:
         except errors.Unauthorized as error:
             if not self._crew.breaker.has_succeeded:
                 raise
+            notes.refusals += 1
+            others_succeed = self._crew.breaker.in_a_row < notes.refusals - 1
+            if notes.refusals > REFUSALS and others_succeed:
+                self.hang_up()
+                raise errors.VoiceUnavailable(f"{error}, again and again for this row") from error
             hiccup = errors.NotConnected(f"{error}, though it was taken before")
             self._lose(hiccup, piece, began_at, notes)
             raise hiccup from error
@@ -265,13 +224,13 @@ class Worker:
         self._crew.succeeded()
         return sound
 
-    def _lose(self, error: errors.AttemptError, piece: str, began_at: float, notes: _Notes) -> None:
+    def _lose(self, error: errors.AttemptError, piece: str, began_at: float, notes: Notes) -> None:
         """Account for an attempt that failed, and throw its session away."""
         self.hang_up()
         notes.characters += len(piece) if error.charged else 0
         self._crew.failed(error, began_at)
 
-    async def _try(self, utterance: Utterance, segment: str, piece: str, notes: _Notes) -> Sound:
+    async def _try(self, utterance: Utterance, segment: str, piece: str, notes: Notes) -> Sound:
         """Speak a segment once and make sure that it is all there."""
         manner = self._crew.manner(utterance)
         dialect = self._crew.provider.dialect(manner)
@@ -301,7 +260,7 @@ class Worker:
         notes.heard(timeline)
         return sound
 
-    async def _connect(self, dialect: Vocabulary, manner: Manner, notes: _Notes) -> Session:
+    async def _connect(self, dialect: Vocabulary, manner: Manner, notes: Notes) -> Session:
         """Return a session that speaks as it is wanted."""
         session, suits = self._session, self._resource == dialect.resource
         if session is not None and suits and session.reusable:
@@ -317,13 +276,13 @@ class Worker:
         notes.connect_s += trio.current_time() - began_at
         return self._session
 
-    def _new_context(self, utterance: Utterance, segment: str, notes: _Notes) -> str:
+    def _new_context(self, utterance: Utterance, segment: str, notes: Notes) -> str:
         """Name one attempt; the name is its own across workers, runs and machines."""
         context = f"{self._crew.name}-{utterance.row}-{segment}-{notes.attempts}"
         notes.contexts.append(context)
         return context
 
-    def _remember(self, take: Take, notes: _Notes) -> None:
+    def _remember(self, take: Take, notes: Notes) -> None:
         """Keep what would have to be said if this take proves to be cut short."""
         result = msgspec.structs.replace(
             take.result,
@@ -337,7 +296,7 @@ class Worker:
         while len(self._done) > REMEMBERED:
             self._done.popitem(last=False)
 
-    def _cut_short(self, context: str, notes: _Notes) -> None:
+    def _cut_short(self, context: str, notes: Notes) -> None:
         """A script that was taken for complete goes on after all: take that back."""
         if context in notes.contexts:
             notes.is_cut_short = True
@@ -393,8 +352,3 @@ class _Slot:
         if self._is_held:
             self._is_held = False
             self._slots.release_on_behalf_of(self)
-
-
-def _to_us(seconds: float) -> float:
-    """Seconds to the microsecond: finer is noise, and ledger lines are kept for ever."""
-    return round(seconds, 6)

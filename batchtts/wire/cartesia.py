@@ -65,6 +65,7 @@ _COMPLAINTS = {
     "voice": Fault.VOICE,
     "model": Fault.VOICE,
     "language": Fault.VOICE,
+    "context": Fault.ENGINE,
 }
 
 
@@ -232,8 +233,9 @@ def _decode(message: str | bytes) -> _Message | None:
 
 
 def _words(told: _Timings) -> tuple[Word, ...]:
-    times = zip(told.words, told.start, told.end, strict=True)
-    return tuple(Word(*each) for each in times)
+    if not len(told.words) == len(told.start) == len(told.end):
+        return ()  # no reason to throw audio away
+    return tuple(map(Word, told.words, told.start, told.end))
 
 
 def _failed(said: _Message) -> Sequence[Event]:
@@ -251,7 +253,7 @@ def _judge(status: str, reason: str) -> Fault:
     if status == "400":
         words = reason.lower()
         faults = (fault for word, fault in _COMPLAINTS.items() if word in words)
-        return next(faults, Fault.ENGINE)
+        return next(faults, Fault.SCRIPT)
     return _FAULTS.get(status, Fault.ENGINE)
 
 

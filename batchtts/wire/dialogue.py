@@ -149,12 +149,28 @@ class Dialogue:
         self._open: set[str | None] = set()  # items with audio and without their end
         self._ended: set[str | None] = set()
         self._earlier: set[str | None] = set()  # items of the scripts before this one
+        self._is_nameless = False  # audio came that does not say what script it is of
         self._finished: deque[str] = deque(maxlen=64)  # contexts taken for complete
 
     @property
     def patience_s(self) -> float:
         """Seconds to wait for the next message before calling receive_silence()."""
         return self._waits.get(self.state, inf)
+
+    @property
+    def may_go_on(self) -> bool:
+        """Whether another script may be spoken here.
+
+        Not if audio comes without the name of its script and nothing but a quiet
+        window ends one: what comes late would then be heard in the next.
+        """
+        is_guessed = self._is_nameless and self._traits.linger_s > 0
+        return self.state is State.IDLE and not is_guessed
+
+    @property
+    def has_audio(self) -> bool:
+        """Whether any audio of this script came."""
+        return self._seen["audio"] > 0
 
     @property
     def awaited(self) -> str:
@@ -249,7 +265,8 @@ class Dialogue:
         fault = self._traits.judge_close(code, reason)
         if fault and self.state is not State.SPENT:
             return self._step(Failed(reason, fault))
-        if self._traits.closes and self.state is State.LINGERING and code in _POLITE:
+        is_end = code in _POLITE or self._coverage.is_whole
+        if self._traits.closes and self.state is State.LINGERING and is_end:
             return self._end_script()
         return self._step(Closed(code, reason, self.awaited))
 
@@ -340,6 +357,7 @@ class Dialogue:
             self.state = State.SPENT
             raise RemoteProtocolError(f"audio of {item}, an item of an earlier script")
         self._open.add(item)
+        self._is_nameless |= context is None
 
     def _end_item(self, item: str | None) -> Failed | None:
         """Take an item for ended; a Failed if there was nothing to hear in it."""

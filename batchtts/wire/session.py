@@ -32,6 +32,7 @@ from batchtts.wire.provider import Vocabulary
 from batchtts.wire.tap import Tap
 
 SEND_S = 20.0  # for a message to leave; a script is one or two, a recording one for each second
+SCRIPT_S = 900.0  # for a script; a thousand characters at a quarter of the pace take a third
 CLOSE_S = 2.0  # for a polite goodbye
 HEED = 4.0  # quiet windows after the last script, in case something follows
 
@@ -142,7 +143,12 @@ class Session:
         """Whether another script may be spoken here."""
         rests_s = trio.current_time() - self._rests_since
         is_fresh = rests_s < self._dialogue.dialect.traits.idle_s
-        return self._dialogue.state is State.IDLE and self._ws.closed is None and is_fresh
+        return self._dialogue.may_go_on and self._ws.closed is None and is_fresh
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether the last script went well and the connection stands."""
+        return self._dialogue.state is State.IDLE and self._ws.closed is None
 
     def adopt(self, dialect: Vocabulary) -> None:
         """Go on in another voice, which the messages carry and not the connection."""
@@ -188,7 +194,10 @@ class Session:
                 case _:
                     pass
 
-        await self._converse(react)
+        with trio.move_on_after(SCRIPT_S) as patience:
+            await self._converse(react)
+        if patience.cancelled_caught:
+            raise errors.Stalled(self._account_for(f"no end within {SCRIPT_S:g} s"))
         listener.said()
         return timeline
 
@@ -272,13 +281,19 @@ class Session:
         """Return an event of success; failures come out as exceptions."""
         match event:
             case Failed(reason=reason, fault=fault):
-                raise self._explain(ERRORS[fault](self._account_for(reason)))
+                raise self._charge(self._explain(ERRORS[fault](self._account_for(reason))))
             case Stalled(reason=reason):
                 raise errors.Stalled(self._account_for(reason))
             case Closed(reason=reason):
                 raise self._explain(errors.SessionLost(self._account_for(reason)))
             case _:
                 return event
+
+    def _charge(self, error: errors.BatchttsError) -> errors.BatchttsError:
+        """A refusal is free, but not one that comes after audio."""
+        if isinstance(error, errors.AttemptError) and self._dialogue.has_audio:
+            error.charged = True
+        return error
 
     def _account_for(self, reason: str) -> str:
         """Add what was seen to what went wrong."""

@@ -222,7 +222,9 @@ _FAULTS = {"401": Fault.KEY, "402": Fault.QUOTA, "403": Fault.KEY, "429": Fault.
 #: Statuses of requests that are wrong, and how the names of such mistakes begin.
 _WRONG = re.compile(r"400|404|422|invalid_|too_(?:big|small)|unrecognized_", re.IGNORECASE)
 
-_BUSY = re.compile(r"concurren|rate limit|too many requests", re.IGNORECASE)
+_BUSY = re.compile(
+    r"concurren|rate limit|too many requests|active request|at the same time", re.IGNORECASE
+)
 _QUOTA = re.compile(
     r"usage limit|quota (?:is )?(?:exceeded|exhausted)|out of credits?"
     r"|insufficient (?:quota|credits?|balance|funds)",

@@ -121,7 +121,7 @@ class _Message(msgspec.Struct, rename="camel"):
     text: str | None = None
     is_final: bool | None = None
     error: str | _Error | None = None
-    errors: list[_Error] = []
+    errors: list[_Error] | None = None
     type: object = None
 
 
@@ -256,7 +256,7 @@ def _spelled(language: str) -> str:
 
 
 def _failed(said: _Message) -> Failed:
-    error = said.error or next(iter(said.errors), None) or "no reason given"
+    error = said.error or next(iter(said.errors or ()), None) or "no reason given"
     reason = error if isinstance(error, str) else error.detail or error.message or error.title
     reason = reason or "no reason given"
     words = reason.lower()

@@ -74,9 +74,9 @@ class _Session(msgspec.Struct):
 
 
 class _Timings(msgspec.Struct):
-    words: list[str] = []
-    start_seconds: list[float] = []
-    end_seconds: list[float] = []
+    words: list[str] | None = None
+    start_seconds: list[float] | None = None
+    end_seconds: list[float] | None = None
 
 
 class _Message(msgspec.Struct):
@@ -89,9 +89,9 @@ class _Message(msgspec.Struct):
     error: _Error | str | None = None
     message: str | None = None
     session: _Session | None = None
-    words: list[str] = []
-    start_seconds: list[float] = []
-    end_seconds: list[float] = []
+    words: list[str] | None = None
+    start_seconds: list[float] | None = None
+    end_seconds: list[float] | None = None
     timestamps: _Timings | None = None
 
 
@@ -143,6 +143,7 @@ class Together:
             linger_s=self.options.linger_s,
             times_words=self.word_timestamps,
             raw_hz=self._rate_hz,
+            judge_status=self._judge_status,
             judge_close=_judge_close,
         )
 
@@ -176,6 +177,11 @@ class Together:
         is_implied = self.voice.model in (KOKORO, ORPHEUS) or self.voice.language == "und"
         return None if is_implied else self.voice.language
 
+    def _judge_status(self, status: int, words: str) -> Fault | None:
+        """A voice that we do not know is the first suspect of a bad request."""
+        is_listed = self.voice.model in (KOKORO, ORPHEUS)
+        return Fault.VOICE if status in (400, 422) and not is_listed else None
+
     def hello(self) -> list[str]:
         """What has no place in the query; the rest is there."""
         if not self.options.extra_params:
@@ -194,13 +200,15 @@ class Together:
         said = _decode(message)
         if said is None:
             return ()
+        # What it calls a context without a name; ours all have one.
+        context = None if said.context_id == "default" else said.context_id
         match said.type:
             case "conversation.item.audio_output.delta":
-                return (Audio(_decode_base64(said.delta), said.context_id, said.item_id),)
+                return (Audio(_decode_base64(said.delta), context, said.item_id),)
             case "conversation.item.audio_output.done":
-                return (Done(said.context_id, said.item_id),)
+                return (Done(context, said.item_id),)
             case "conversation.item.word_timestamps":
-                return (Words(_words(said), said.context_id, said.item_id),)
+                return (Words(_words(said), context, said.item_id),)
             case "session.created":
                 return self._greeted(said.session)
             case "session.updated":
@@ -248,8 +256,11 @@ def _decode_base64(delta: msgspec.Raw) -> bytes:
 def _words(said: _Message) -> tuple[Word, ...]:
     """The timings of a message; one client of the vendor's finds them one level down."""
     told = said.timestamps or said
-    times = zip(told.words, told.start_seconds, told.end_seconds, strict=True)
-    return tuple(Word(*each) for each in times)
+    words, starts = told.words or (), told.start_seconds or ()
+    ends = told.end_seconds or ()
+    if not len(words) == len(starts) == len(ends):
+        return ()  # no reason to throw audio away
+    return tuple(map(Word, words, starts, ends))
 
 
 def _judge_close(code: int | None, words: str) -> Fault | None:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from batchtts.model import Word
 
-_MARKUP = re.compile(r"<[^<>]*>")
+_MARKUP = re.compile(r"<[^<>]*>|(?<=\])\([^()\s]*\)")  # tags, and where links lead
 
 
 # Two letters or more, maybe with an apostrophe or a hyphen inside and marks around.
@@ -57,6 +57,8 @@ class Coverage:
         if not heard or not self._letters.startswith(heard):
             return None
         rest = _rest(self._script, len(heard))
+        if "`" in rest:
+            return None  # code, which some leave out
         return rest if any(map(_is_plain, rest.split())) else None
 
     def _so_far(self) -> str:

@@ -1,0 +1,66 @@
+"""What is remembered of one utterance while it is worked on, and the result that it makes."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+import trio
+
+from batchtts.model import Result, Utterance
+from batchtts.wire.provider import Provider
+from batchtts.wire.session import Timeline
+
+
+@dataclass(slots=True)
+class Notes:
+    """What is to be remembered of one utterance while it is worked on."""
+
+    started_at: float = field(default_factory=time.time)
+    began_at: float = field(default_factory=trio.current_time)
+    segments: int = 0
+    attempts: int = 0
+    characters: int = 0
+    refusals: int = 0  # of a key that is good for other rows
+    queue_s: float = 0.0
+    connect_s: float = 0.0
+    ttfa_s: float | None = None
+    synth_s: float = 0.0
+    contexts: list[str] = field(default_factory=list)
+    is_cut_short: bool = False
+
+    def heard(self, timeline: Timeline) -> None:
+        """A segment was spoken in full."""
+        if self.ttfa_s is None:
+            self.ttfa_s = timeline.ttfa_s
+        self.synth_s += timeline.synth_s
+
+    def result(self, utterance: Utterance, provider: Provider) -> Result:
+        """Everything but the verdict and the file."""
+        voice = utterance.voice
+        return Result(
+            id=utterance.id,
+            status="failed",
+            fingerprint=utterance.fingerprint,
+            text_chars=len(utterance.script),
+            provider=provider.name,
+            model=voice.model,
+            voice=voice.name,
+            language=voice.language,
+            segments=self.segments,
+            attempts=self.attempts,
+            started_at=_to_us(self.started_at),
+            finished_at=_to_us(time.time()),
+            queue_s=_to_us(self.queue_s),
+            connect_s=_to_us(self.connect_s),
+            ttfa_s=None if self.ttfa_s is None else _to_us(self.ttfa_s),
+            synth_s=_to_us(self.synth_s),
+            wall_s=_to_us(trio.current_time() - self.began_at),
+            cost_usd=provider.cost_usd(voice.model, self.characters),
+            context=self.contexts[-1] if self.contexts else None,
+        )
+
+
+def _to_us(seconds: float) -> float:
+    """Seconds to the microsecond: finer is noise, and ledger lines are kept for ever."""
+    return round(seconds, 6)
