@@ -138,6 +138,11 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.frames / self.sample_rate_hz
 
     @property
+    def is_unpriced(self) -> bool:
+        """Whether it cost something, and nobody here knows how much."""
+        return self.attempts > 0 and self.cost_usd is None
+
+    @property
     def rtf(self) -> float | None:
         """Synthesis seconds per second of audio; below 1 is faster than real time."""
         audio_s = self.audio_s

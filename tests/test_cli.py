@@ -13,6 +13,7 @@ import pytest
 import batchtts
 from batchtts.cli import COMMANDS
 from batchtts.cli.options import Option
+from batchtts.cli.talk import spell_usd
 from batchtts.wire import registry
 from batchtts.wire.prices import AS_OF
 from tests.e2e import COMMAND, DEADLINE, TONE, Answer, ask, environment, write_csv
@@ -188,7 +189,9 @@ def test_a_plan_is_data_for_machines(here: Path) -> None:
         "characters": 0,
         "provider": "local",
         "voice": "tone",
+        "models": {},
         "cost_usd": 0.0,
+        "unpriced_models": 0,
     }
     assert data(ask("plan", "m.csv", *TONE, "--json", here=here)) == spoken
     assert data(ask("plan", "new.csv", *TONE, "--json", here=here)) == {
@@ -197,7 +200,24 @@ def test_a_plan_is_data_for_machines(here: Path) -> None:
         "done": 0,
         "to_speak": 3,
         "characters": 14,
+        "models": {"tone": 14},
     }
+
+
+def test_a_sum_says_what_is_not_known_of_it() -> None:
+    sums = [spell_usd(0.0, 0), spell_usd(1.5, 0), spell_usd(1.5, 2), spell_usd(0.0, 2)]
+    assert sums == ["$0.00", "$1.50", "at least $1.50", "price not known"]
+
+
+def test_a_plan_adds_up_the_prices_of_all_models(here: Path) -> None:
+    rows = ["id,text,model,voice", f"a,{'x' * 1000},,", f"b,{'x' * 1000},cartesia/sonic-2,q"]
+    (here / "dear.csv").write_text("\n".join(rows))
+    keyed = {"TOGETHER_API_KEY": "k"}
+    told = data(ask("plan", "dear.csv", "-p", "together", "--json", here=here, extra=keyed))
+    assert told["cost_usd"] == pytest.approx(1000 * 4e-6 + 1000 * 65e-6)
+    (here / "unknown.csv").write_text("\n".join([*rows, "c,x,some/model,q"]))
+    told = ask("plan", "unknown.csv", "-p", "together", here=here, extra=keyed)
+    assert ", at least $0.07" in told.out
 
 
 def test_a_plan_knows_what_a_paid_provider_would_charge(here: Path) -> None:
@@ -215,6 +235,7 @@ def test_a_status_is_data_for_machines_and_for_people(here: Path) -> None:
         "failed": 0,
         "taken_back": 0,
         "cost_usd": 0.0,
+        "unpriced": 0,
         "errors": {},
         "manifest": str(here / "m.csv"),
     }

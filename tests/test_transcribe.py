@@ -166,7 +166,7 @@ async def test_silence_after_the_acknowledgement_is_no_words(autojump_clock: Moc
         (
             (COMMIT, {"type": f"{SAID}.failed", "error": {"message": "oops"}}),
             SynthesisFailed,
-            "oops; after 1 failed (context r1)",
+            "oops; after nothing (context r1)",
             0.0,
         ),
     ],

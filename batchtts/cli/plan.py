@@ -47,7 +47,7 @@ def plan(manifest: Path, as_json: bool, **flags: object) -> None:
     counts["refused"] = agenda.refused_count
     voice, characters = agenda.casting.voice, agenda.characters_to_speak
     provider = agenda.casting.provider
-    cost_usd = provider.cost_usd(voice.model, characters)
+    cost_usd, unpriced = agenda.cost_usd()
     if as_json:
         facts = {
             **counts,
@@ -55,7 +55,9 @@ def plan(manifest: Path, as_json: bool, **flags: object) -> None:
             "characters": characters,
             "provider": provider.name,
             "voice": voice.name,
-            "cost_usd": cost_usd,
+            "models": agenda.characters_by_model(),
+            "cost_usd": round(cost_usd, 6),
+            "unpriced_models": unpriced,
         }
         click.echo(json.dumps(facts))
         return
@@ -63,7 +65,7 @@ def plan(manifest: Path, as_json: bool, **flags: object) -> None:
         "+{new:,} new, ~{changed:,} changed, ={done:,} done,"
         " !{failed:,} failed before, -{gone:,} gone".format(**counts)
     )
-    price = "price not known" if cost_usd is None else f"${cost_usd:,.2f}"
+    price = talk.spell_usd(cost_usd, unpriced)
     click.echo(
         f"{agenda.to_speak:,} rows to speak: {characters:,} characters"
         f" with {provider.name}/{voice.name}, {price}"

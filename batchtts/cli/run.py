@@ -20,13 +20,13 @@ from batchtts.cli.options import PATH, choosing, reading, speaking
     "--workers",
     type=click.IntRange(1, 1024),
     metavar="N",
-    help="WebSockets open at once.  [default: 8]",
+    help="WebSockets open at once.  [default: the provider's, see `batchtts providers`]",
 )
 @click.option(
     "--in-flight",
     type=click.IntRange(1, 1024),
     metavar="N",
-    help="Requests at the provider at once.  [default: as many as workers]",
+    help="Requests at the provider at once.  [default: the provider's, or as many as workers]",
 )
 @click.option(
     "--attempts",

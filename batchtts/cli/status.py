@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -52,14 +52,15 @@ def status(out: Path, as_json: bool) -> None:
     click.echo(json.dumps(facts) if as_json else _tell(facts))
 
 
-def _count(results: Iterable[Result]) -> dict[str, object]:
+def _count(results: Iterable[Result]) -> dict[str, Any]:
     statuses: Counter[str] = Counter()
     errors: Counter[str] = Counter()
-    audio_s = cost_usd = 0.0
+    audio_s, cost_usd, unpriced = 0.0, 0.0, 0
     for result in results:
         statuses[result.status] += 1
         audio_s += result.audio_s or 0.0
         cost_usd += result.cost_usd or 0.0
+        unpriced += result.is_unpriced
         if result.error_code is not None:
             errors[result.error_code] += 1
     return {
@@ -68,17 +69,19 @@ def _count(results: Iterable[Result]) -> dict[str, object]:
         "taken_back": statuses["pending"],
         "audio_s": round(audio_s, 3),
         "cost_usd": round(cost_usd, 6),
+        "unpriced": unpriced,
         "errors": dict(errors.most_common()),
     }
 
 
-def _tell(facts: dict[str, object]) -> str:
+def _tell(facts: dict[str, Any]) -> str:
+    from batchtts.cli.talk import spell_usd
+
+    cost = spell_usd(facts["cost_usd"], facts["unpriced"])
     lines = [
         f"{facts['manifest']}",
         f"{facts['done']:,} done, {facts['failed']:,} failed;"
-        f" {facts['audio_s']:,} s of audio; ${facts['cost_usd']:,.2f}",
+        f" {facts['audio_s']:,} s of audio; {cost}",
     ]
-    errors = facts["errors"]
-    assert isinstance(errors, dict)
-    lines.extend(f"  {count:>7,}  {code}" for code, count in errors.items())
+    lines.extend(f"  {count:>7,}  {code}" for code, count in facts["errors"].items())
     return "\n".join(lines)

@@ -47,17 +47,26 @@ def conclude(summary: Summary, *, quiet: bool) -> None:
     if summary.pending:
         rows += f", {summary.pending:,} left"
     if not summary.spoken:
-        spoken = "nothing spoken" if summary.pending else "nothing to speak"
+        is_idle = not (summary.pending or summary.failed)
+        spoken = "nothing to speak" if is_idle else "nothing spoken"
     else:
         pace = summary.spoken_audio_s / max(summary.wall_s, 1e-9)
         spoken = (
             f"{summary.spoken_audio_s:,.1f} s of audio in {spell_s(summary.wall_s)}"
             f" ({pace:.1f} x real time)"
         )
-    sys.stderr.write(f"{rows}; {spoken}; ${summary.cost_usd:,.2f} in all\n")
+    cost = spell_usd(summary.cost_usd, summary.unpriced)
+    sys.stderr.write(f"{rows}; {spoken}; {cost} in all\n")
     sys.stderr.write(f"{summary.out}/results.parquet\n")
     if summary.failed:
         sys.stderr.write(f"{summary.out}/failed.parquet says why; it is a manifest itself\n")
+
+
+def spell_usd(known: float, unpriced: int) -> str:
+    """A sum of money, some of which may not be known."""
+    if unpriced and not known:
+        return "price not known"
+    return f"at least ${known:,.2f}" if unpriced else f"${known:,.2f}"
 
 
 class _Handler(logging.Handler):

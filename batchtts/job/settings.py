@@ -114,6 +114,12 @@ class Speaker:
     options: Mapping[str, object] = field(default_factory=dict)
 
     @property
+    def times_words(self) -> bool:
+        """Whether the times of words come with the job's own voice, if they are asked for."""
+        manner = Manner(voice=self.voice, word_timestamps=True, options=self.options)
+        return self.provider.dialect(manner).traits.times_words
+
+    @property
     def audible_options(self) -> Mapping[str, object]:
         """The options that change the sound."""
         silent = self.provider.inaudible
@@ -229,7 +235,7 @@ def _choose_provider(job: Job, environment: Mapping[str, str]) -> tuple[Provider
         )
     for name in registry.built_in():
         provider = registry.get(name)
-        if provider.key_variable and environment.get(provider.key_variable):
+        if provider.key_variable and environment.get(provider.key_variable, "").strip():
             return provider, f"{provider.key_variable} is set: speaking with {name}"
     where = "" if job.endpoint else ", on this machine, at no cost"
     return registry.get(LOCAL), f"no provider named and no key set: speaking with local{where}"

@@ -23,7 +23,7 @@ from batchtts.model import Result, Status
 from batchtts.record import disk
 from batchtts.record.ledger import Ledger
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 _STATUSES: tuple[Status, ...] = ("done", "failed", "pending")
 _TIME = pa.timestamp("us", tz="UTC")
@@ -94,12 +94,17 @@ _NAMES = frozenset(column.name for column in _COLUMNS)
 
 @dataclass(slots=True)
 class Tally:
-    """What the results amount to."""
+    """What the results amount to.
+
+    Attributes:
+        unpriced: Rows whose model has no known price; *cost_usd* is without them.
+    """
 
     rows: int = 0
     status: Counter[Status] = field(default_factory=Counter)
     audio_s: float = 0.0
     cost_usd: float = 0.0
+    unpriced: int = 0
 
     def add(self, result: Result) -> None:
         """Count one row."""
@@ -107,6 +112,7 @@ class Tally:
         self.status[result.status] += 1
         self.audio_s += result.audio_s or 0.0
         self.cost_usd += result.cost_usd or 0.0
+        self.unpriced += result.is_unpriced
 
 
 class _Seal(msgspec.Struct, frozen=True, kw_only=True):
@@ -152,7 +158,13 @@ class Fold:
         counts: Counter[Status] = Counter()
         for status in _STATUSES:
             counts[status] = int(numbers[status])
-        return Tally(int(numbers["rows"]), counts, numbers["audio_s"], numbers["cost_usd"])
+        return Tally(
+            rows=int(numbers["rows"]),
+            status=counts,
+            audio_s=numbers["audio_s"],
+            cost_usd=numbers["cost_usd"],
+            unpriced=int(numbers["unpriced"]),
+        )
 
     def write(self) -> Tally:
         """Write results.parquet and failed.parquet.
@@ -202,6 +214,7 @@ class Fold:
             "rows": float(tally.rows),
             "audio_s": tally.audio_s,
             "cost_usd": tally.cost_usd,
+            "unpriced": float(tally.unpriced),
         }
         return _Seal(
             batchtts=self.version,

@@ -46,6 +46,8 @@ class Agenda:
 
     Attributes:
         characters: Shape (rows,), int32: length of each script.
+        models: Of the voices, by name; a row has one of them.
+        model_of: Shape (rows,), int32: places in *models*.
         refused: Shape (rows,), bool: rows that no provider needs to be asked for.
         contested: hash() of file name stems that two ids would share.
         stale: Ledger lines of rows that were done and must be done again.
@@ -58,6 +60,8 @@ class Agenda:
     fingerprints: Fingerprints
     plan: Plan
     characters: np.ndarray[tuple[int], np.dtype[np.int32]]
+    models: list[str]
+    model_of: np.ndarray[tuple[int], np.dtype[np.int32]]
     refused: Bools
     contested: frozenset[int]
     stale: list[int]
@@ -72,6 +76,20 @@ class Agenda:
     def characters_to_speak(self) -> int:
         """Characters of their scripts."""
         return int(self.characters[self._wanted()].sum(dtype=np.int64))
+
+    def characters_by_model(self) -> dict[str, int]:
+        """Characters of the scripts to speak, for the models that speak any."""
+        wanted = self._wanted()
+        counts = np.bincount(
+            self.model_of[wanted], weights=self.characters[wanted], minlength=len(self.models)
+        )
+        return {model: int(n) for model, n in zip(self.models, counts, strict=True) if n}
+
+    def cost_usd(self) -> tuple[float, int]:
+        """Return the list price of what is to be spoken, and the models that have none."""
+        provider = self.casting.provider
+        costs = [provider.cost_usd(*each) for each in self.characters_by_model().items()]
+        return sum(cost or 0.0 for cost in costs), sum(cost is None for cost in costs)
 
     @property
     def refused_count(self) -> int:
@@ -125,11 +143,14 @@ def survey(job: Job, speaker: Speaker, manifest: Manifest, ledger: Ledger | None
     prints = np.empty(manifest.rows, np.int64)
     characters = np.empty(manifest.rows, np.int32)
     refusals = np.zeros(manifest.rows, np.bool_)
+    model_of = np.zeros(manifest.rows, np.int32)
+    models: dict[str, int] = {}
     for batch in manifest.batches():
         rows = slice(batch.first_row, batch.first_row + len(batch.ids))
         voices = list(map(casting.of, batch.voices, batch.models, batch.languages, batch.speeds))
         prints[rows] = _prints(batch, voices, fingerprints, job.speed)
         characters[rows] = [len(text or "") for text in batch.texts]
+        model_of[rows] = [models.setdefault(voice.model, len(models)) for voice, _ in voices]
         refusals[rows] = [
             refusal is not None or _refuse(text) is not None
             for (_, refusal), text in zip(voices, batch.texts, strict=True)
@@ -144,6 +165,8 @@ def survey(job: Job, speaker: Speaker, manifest: Manifest, ledger: Ledger | None
         fingerprints=fingerprints,
         plan=plan,
         characters=characters,
+        models=list(models),
+        model_of=model_of,
         refused=refusals,
         contested=_contested(manifest, memory) if plan.to_do else frozenset(),
         stale=_stale(manifest, memory.past, plan),

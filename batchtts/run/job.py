@@ -49,6 +49,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         spoken: Rows that this run finished; *done* counts those of all runs.
         audio_s, cost_usd: Of all rows; the cost includes attempts that failed.
+        unpriced: Rows whose model has no known price; the cost is without them.
         spoken_audio_s, wall_s: Of this run.
     """
 
@@ -63,6 +64,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     audio_s: float
     spoken_audio_s: float
     cost_usd: float
+    unpriced: int
     wall_s: float
     started_at: str
     exit_code: int
@@ -160,6 +162,9 @@ class _Work:
             return None
         if self.speaker.why:
             log.info("%s", self.speaker.why)
+        if self.speaker.word_timestamps and not self.speaker.times_words:
+            voice = self.speaker.voice
+            log.warning("%s tells no times of words for %s", self.speaker.provider.name, voice.name)
         log.info(
             "%s: %s rows, %s done, %s to speak; workers=%d provider=%s voice=%s",
             self.job.manifest.name,
@@ -211,6 +216,7 @@ class _Work:
             audio_s=round(tally.audio_s, 3),
             spoken_audio_s=round(self.spoken_audio_s, 3),
             cost_usd=round(tally.cost_usd, 6),
+            unpriced=tally.unpriced,
             wall_s=round(wall_s, 3),
             started_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started_at)),
             exit_code=self._exit_code(tally),

@@ -113,6 +113,9 @@ _ASIDES = (Named, Words, Echo)
 #: What counting calls a name; the account gives it itself.
 _NAMED = Named.__name__.lower()
 
+#: What the account leaves out: a failure is told beside it.
+_UNTOLD = (_NAMED, Failed.__name__.lower())
+
 #: Close codes of somebody who has nothing more to say: normal, and none given
 #: (RFC 6455, section 7.4.1).
 _POLITE = (1000, 1005)
@@ -185,7 +188,7 @@ class Dialogue:
         """What came for this script so far, and the names it goes by; empty before it."""
         if self._context is None:
             return ""
-        kinds = ", ".join(f"{n} {kind}" for kind, n in self._seen.items() if kind != _NAMED)
+        kinds = ", ".join(f"{n} {kind}" for kind, n in self._seen.items() if kind not in _UNTOLD)
         names = f"request {self._request}" if self._request else ""
         names += f"{', ' if names else ''}context {self._context}"
         return f"after {kinds or 'nothing'}" + (f" ({names})" if names else "")
