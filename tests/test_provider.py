@@ -198,7 +198,7 @@ def test_the_language_of_an_unlisted_voice_is_undetermined() -> None:
 def test_an_unlisted_model_needs_a_voice() -> None:
     assert refusal(TOGETHER, None, "cartesia/sonic-2", None) == (
         "together: name a voice of the model 'cartesia/sonic-2'",
-        None,
+        "the provider's own pages list them",
     )
 
 

@@ -144,12 +144,19 @@ def test_options_that_are_no_table_are_refused_whatever_the_flags_say() -> None:
             loaded("options = 7", options=given)
 
 
+WHAT_IT_TAKES = "`batchtts providers --json` has what it takes"
+
+
 @pytest.mark.parametrize(
     ("options", "problem", "hint"),
     [
         ({"segmnt": "never"}, "together has no option 'segmnt'", "did you mean segment?"),
-        ({"linger_s": -1}, "together, option linger_s: expected `float` >= 0.0", None),
-        ({"max_partial_length": "x"}, "together, option max_partial_length: expected `int`", None),
+        ({"linger_s": -1}, "together, option linger_s: expected `float` >= 0.0", WHAT_IT_TAKES),
+        (
+            {"max_partial_length": "x"},
+            "together, option max_partial_length: expected `int`",
+            WHAT_IT_TAKES,
+        ),
     ],
 )
 def test_options_are_the_providers_own(

@@ -125,7 +125,8 @@ class Provider:
         except msgspec.ValidationError as error:
             problem, _, place = str(error).partition(" - at `$.")
             raise SettingsError(
-                f"{self.name}, option {place.rstrip('`')}: {problem[:1].lower()}{problem[1:]}"
+                f"{self.name}, option {place.rstrip('`')}: {problem[:1].lower()}{problem[1:]}",
+                hint="`batchtts providers --json` has what it takes",
             ) from None
 
     def choose_voice(self, name: str | None, model: str | None, language: str | None) -> Voice:
@@ -164,7 +165,11 @@ class Provider:
                 hint=_nearest(model, models) or f"it has {', '.join(models)}",
             )
         if name is None:
-            raise VoiceUnavailable(f"{self.name}: name a voice of the model {model!r}")
+            raise VoiceUnavailable(
+                f"{self.name}: name a voice of the model {model!r}",
+                hint=_nearest(model, sorted({voice.model for voice in self.voices}))
+                or "the provider's own pages list them",
+            )
         return Voice(name, model, normalize_language(language or "und"))
 
     def _choose_by_language(self, voices: list[Voice], language: str | None) -> Voice:
