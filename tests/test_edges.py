@@ -20,6 +20,7 @@ TWO = b"\x02\x00\x03\x00"
         ("together-binary-message", Refused("cannot read a binary message of 4 bytes")),
         ("telnyx-close-4003", Failed("", Fault.VOICE)),
         ("telnyx-close-1011", Closed(1011, "", "next audio")),
+        ("telnyx-service-restarts", Closed(1012, "", "next audio")),
         ("smallest-server-error", Failed("Internal server error (500)", Fault.ENGINE, "u1")),
         (
             "smallest-refused-in-the-middle",
@@ -53,6 +54,26 @@ def test_a_key_that_did_not_arrive_is_told_as_such() -> None:
 def test_a_conversation_that_ends_well_is_heard(name: str, heard: list[Audio]) -> None:
     events = meaning(name)
     assert [event for event in events if isinstance(event, Audio)] == heard
+    assert events[-1] == Finished()
+
+
+@pytest.mark.parametrize("name", ["telnyx-link-and-list-stripped", "telnyx-code-left-out"])
+def test_markdown_that_is_not_spoken_is_not_missed(name: str) -> None:
+    assert meaning(name)[-1] == Finished()
+
+
+@pytest.mark.parametrize(
+    ("name", "magic"),
+    [
+        ("telnyx-riff-answer", b"RIFF"),
+        ("telnyx-ogg-answer", b"OggS"),
+        ("smallest-riff-answer", b"RIFF"),
+    ],
+)
+def test_a_header_is_left_to_the_decoder(name: str, magic: bytes) -> None:
+    events = meaning(name)
+    [heard] = [event for event in events if isinstance(event, Audio)]
+    assert heard.payload.startswith(magic)
     assert events[-1] == Finished()
 
 
