@@ -208,29 +208,33 @@ class _Door:
         elif self._faults and (fault := self._faults.refusal(place.protocol)):
             await _refuse(request, fault)
         else:
-            number = next(self._numbers)
             visit = Visit(
-                number=number,
+                number=next(self._numbers),
                 path=address.path,
                 query=query,
                 key=key,
                 house=self._house,
                 is_welcome=problem is None,
             )
-            page = Page(self._log, address.path, number)
-            try:
-                conversation = place.converse(visit)
-            except TurnedAway as refusal:
-                await _reject(request, refusal.status, f"{refusal}")
-                return
+            await self._receive(visit, place, request, stream)
+
+    async def _receive(
+        self, visit: Visit, place: Place, request: WebSocketRequest, stream: trio.abc.Stream
+    ) -> None:
+        """Let a visitor in and talk until one of the two has had enough."""
+        try:
+            conversation = place.converse(visit)
+        except TurnedAway as refusal:
+            await _reject(request, refusal.status, f"{refusal}")
+            return
+        try:
             if self._faults:
                 conversation = Unlucky(conversation, self._faults, place.protocol)
-            try:
-                socket = await request.accept(subprotocol=_subprotocol(request))
-            except BaseException:
-                conversation.leave()
-                raise
+            page = Page(self._log, visit.path, visit.number)
+            socket = await request.accept(subprotocol=_subprotocol(request))
             await Connection(socket, stream, conversation, self._studio, page).run()
+        finally:
+            conversation.leave()
 
     def _refusal(self, key: str) -> str | None:
         if not key:

@@ -118,7 +118,6 @@ class Connection:
         except* ConnectionClosed:
             pass  # the ordinary end
         finally:
-            self._conversation.leave()
             for item in list(self._open):
                 self._settle(item, "lost")
 
