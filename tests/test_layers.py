@@ -28,7 +28,7 @@ HOUSE = (
     "wire.dialect   wire.words",
     "wire.events",
     "model",
-    "errors",
+    "errors   hints",
 )
 FLOORS = {name: floor for floor, names in enumerate(HOUSE) for name in names.split()}
 

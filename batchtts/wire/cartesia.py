@@ -22,10 +22,11 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from batchtts.errors import VoiceUnavailable
-from batchtts.model import Voice, Word
+from batchtts.model import Voice
 from batchtts.wire import prices
 from batchtts.wire.dialogue import Traits
 from batchtts.wire.events import Audio, Done, Event, Failed, Fault, Named, Words
+from batchtts.wire.messages import Reader, asked, timings
 from batchtts.wire.provider import Headers, Manner, Provider, read_options
 
 #: The first version whose errors carry a code; older ones have a sentence only.
@@ -106,16 +107,10 @@ class _Message(msgspec.Struct):
     request_id: str | None = None
 
 
-class _Kind(msgspec.Struct):
-    """As much of a message as tells whether the rest matters."""
-
-    type: str
-
-
-_decode_kind = msgspec.json.Decoder(_Kind).decode
-_decode_message = msgspec.json.Decoder(_Message).decode
-
-_MATTERS = {"chunk", "timestamps", "done", "error"}
+_read = Reader(
+    _Message,
+    {"chunk", "timestamps", "done", "error"},
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,8 +180,7 @@ class Cartesia:
             "generation_config": self._wishes or None,
             "pronunciation_dict_id": self.options.pronunciation_dict_id,
         }
-        asked = {name: value for name, value in request.items() if value is not None}
-        return [msgspec.json.encode(asked).decode()]
+        return [msgspec.json.encode(asked(request)).decode()]
 
     @property
     def _language(self) -> str | None:
@@ -202,11 +196,11 @@ class Cartesia:
             "volume": self.options.volume,
             "emotion": self.options.emotion,
         }
-        return {name: value for name, value in wishes.items() if value is not None}
+        return asked(wishes)
 
     def parse(self, message: str | bytes) -> Sequence[Event]:
         """Translate one server message."""
-        said = _decode(message)
+        said = _read(message)
         match said:
             case _Message(type="error"):
                 return _failed(said)
@@ -214,28 +208,13 @@ class Cartesia:
                 return (Audio(payload, context),)
             case _Message(type="done", context_id=str(context)):
                 return (Done(context),)
-            case _Message(type="timestamps", word_timestamps=told, context_id=str(context)):
-                return (Words(_words(told or _Timings()), context),)
+            case _Message(type="timestamps", context_id=str(context)):
+                told = said.word_timestamps or _Timings()
+                return (Words(timings(told.words, told.start, told.end), context),)
             case _Message(type="chunk" | "done" | "timestamps"):
                 raise ValueError("a message that could be of any script, or a chunk without data")
             case _:
                 return ()
-
-
-def _decode(message: str | bytes) -> _Message | None:
-    """Decode a message; None if it is of another kind than those that matter."""
-    try:
-        return _decode_message(message)
-    except msgspec.ValidationError:
-        if _decode_kind(message).type in _MATTERS:
-            raise
-        return None
-
-
-def _words(told: _Timings) -> tuple[Word, ...]:
-    if not len(told.words) == len(told.start) == len(told.end):
-        return ()  # no reason to throw audio away
-    return tuple(map(Word, told.words, told.start, told.end))
 
 
 def _failed(said: _Message) -> Sequence[Event]:

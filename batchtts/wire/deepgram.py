@@ -18,7 +18,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
-from urllib.parse import quote, urlencode
 
 import msgspec
 
@@ -27,6 +26,7 @@ from batchtts.model import Voice
 from batchtts.wire import prices
 from batchtts.wire.dialogue import Traits
 from batchtts.wire.events import Done, Event, Failed, Fault, Named
+from batchtts.wire.messages import Reader, address
 from batchtts.wire.provider import Headers, Manner, Provider, read_options
 
 PATH = "/v1/speak"
@@ -101,16 +101,10 @@ class _Message(msgspec.Struct):
         return f"{told or 'no reason given'}" + (f" ({code})" if code else "")
 
 
-class _Kind(msgspec.Struct):
-    """As much of a message as tells whether the rest matters."""
-
-    type: str
-
-
-_decode_kind = msgspec.json.Decoder(_Kind).decode
-_decode_message = msgspec.json.Decoder(_Message).decode
-
-_MATTERS = {"Metadata", "Flushed", "Warning", "Error"}
+_read = Reader(
+    _Message,
+    {"Metadata", "Flushed", "Warning", "Error"},
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +152,7 @@ class Deepgram:
             "speed": None if self.speed == 1.0 else f"{self.speed:g}",
             "mip_opt_out": "true" if self.options.mip_opt_out else None,
         }
-        asked = {name: value for name, value in query.items() if value is not None}
-        return f"{PATH}?{urlencode(asked, quote_via=quote)}"
+        return address(PATH, query)
 
     def hello(self) -> list[str]:
         """Nothing: all is in the query."""
@@ -172,7 +165,7 @@ class Deepgram:
 
     def parse(self, message: str | bytes) -> Sequence[Event]:
         """Translate one text message; a warning that is not of Flush is no failure."""
-        said = _decode(message)
+        said = _read(message)
         match said:
             case _Message(type="Flushed"):
                 return (Done(),)
@@ -185,16 +178,6 @@ class Deepgram:
                 return (Failed(said.reason, fault),)
             case _:
                 return ()
-
-
-def _decode(message: str | bytes) -> _Message | None:
-    """Decode a message; None if it is of another kind than those that matter."""
-    try:
-        return _decode_message(message)
-    except msgspec.ValidationError:
-        if _decode_kind(message).type in _MATTERS:
-            raise
-        return None
 
 
 def _judge_status(status: int, words: str) -> Fault | None:

@@ -17,7 +17,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 import msgspec
 
@@ -27,6 +27,7 @@ from batchtts.wire import prices
 from batchtts.wire.characters import Reading
 from batchtts.wire.dialogue import Encoding, Traits
 from batchtts.wire.events import Audio, Done, Event, Failed, Fault, Words
+from batchtts.wire.messages import address, asked
 from batchtts.wire.provider import Headers, Manner, Provider, read_options
 
 RATE_HZ = 24_000
@@ -208,13 +209,8 @@ class ElevenLabs:
             "enable_ssml_parsing": options.enable_ssml_parsing,
             "enable_logging": options.enable_logging,
         }
-        asked = {
-            name: f"{value}".lower() if isinstance(value, bool) else value
-            for name, value in query.items()
-            if value is not None
-        }
         voice = quote(self.voice.name, safe="")
-        return f"/v1/text-to-speech/{voice}/stream-input?{urlencode(asked, quote_via=quote)}"
+        return address(f"/v1/text-to-speech/{voice}/stream-input", query)
 
     @property
     def _language(self) -> str | None:
@@ -244,8 +240,8 @@ class ElevenLabs:
             "use_speaker_boost": options.use_speaker_boost,
             "speed": None if self.speed == 1.0 else self.speed,
         }
-        asked = {name: value for name, value in wishes.items() if value is not None}
-        return {"stability": 0.5, "similarity_boost": 0.75} | asked if asked else {}
+        given = asked(wishes)
+        return {"stability": 0.5, "similarity_boost": 0.75} | given if given else {}
 
     def parse(self, message: str | bytes) -> Sequence[Event]:
         """Translate one server message; the last one may bring audio and the end."""

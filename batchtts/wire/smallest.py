@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from typing import Annotated, Final, Literal
 
 import msgspec
-import pybase64
 
 from batchtts.errors import LocalProtocolError, VoiceUnavailable
 from batchtts.model import Voice, Word
@@ -25,6 +24,7 @@ from batchtts.wire import prices
 from batchtts.wire.dialogue import Traits
 from batchtts.wire.events import Audio, Done, Event, Failed, Fault, Named, Words
 from batchtts.wire.lightning import BASE, LANGUAGES, LIGHTNING_VOICES, TIMED
+from batchtts.wire.messages import asked, decode_base64
 from batchtts.wire.provider import Manner, Provider, read_options
 
 PATH = "/waves/v1/tts/live"
@@ -171,8 +171,7 @@ class Smallest:
             "complete_backoff_ms": options.complete_backoff_ms,
             "request_id": context,
         }
-        asked = {name: value for name, value in request.items() if value is not None}
-        return [msgspec.json.encode(asked).decode()]
+        return [msgspec.json.encode(asked(request)).decode()]
 
     def parse(self, message: str | bytes) -> Sequence[Event]:
         """Translate one server message."""
@@ -183,7 +182,7 @@ class Smallest:
         item = None if context else said.request_id
         match said.status:
             case "chunk":
-                audio = _decode_base64(_decode_chunk(said.data).audio)
+                audio = decode_base64(_decode_chunk(said.data).audio)
                 return (*named, Audio(audio, context, item))
             case "word_timestamp":
                 timing = _decode_timing(said.data)
@@ -202,17 +201,6 @@ class Smallest:
             return ()
         self._named = request
         return (Named(request),)
-
-
-def _decode_base64(audio: msgspec.Raw) -> bytes:
-    """Decode a JSON string of base64, as a rule without making text of it first."""
-    text = memoryview(audio)
-    if len(text) < 2 or text[0] != ord('"'):
-        raise ValueError("a chunk without audio")
-    try:
-        return pybase64.b64decode(text[1:-1], validate=True)
-    except ValueError:  # an escaped slash, or no base64 at all
-        return pybase64.b64decode(msgspec.json.decode(audio, type=str), validate=True)
 
 
 # ── what goes wrong ───────────────────────────────────────────────────────────

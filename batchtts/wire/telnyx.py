@@ -20,7 +20,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Literal, TypeVar
-from urllib.parse import quote, urlencode
 
 import msgspec
 
@@ -29,6 +28,7 @@ from batchtts.model import Voice
 from batchtts.wire import prices
 from batchtts.wire.dialogue import Encoding, Traits
 from batchtts.wire.events import Audio, Done, Echo, Event, Failed, Fault
+from batchtts.wire.messages import address
 from batchtts.wire.provider import Manner, Provider, read_options
 from batchtts.wire.telnyx_voices import KOKORO_TTS, NATURAL, NATURAL_HD, TELNYX_VOICES
 
@@ -188,8 +188,7 @@ class Telnyx:
             "text_type": options.text_type,
             "disable_cache": "true" if options.disable_cache else None,
         }
-        asked = {name: value for name, value in query.items() if value is not None}
-        return f"{PATH}?{urlencode(asked, quote_via=quote)}"
+        return address(PATH, query)
 
     @property
     def _language(self) -> str | None:

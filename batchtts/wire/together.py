@@ -12,16 +12,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
-from urllib.parse import quote, urlencode
 
 import msgspec
-import pybase64
 
 from batchtts.model import Voice, Word
 from batchtts.wire import prices
 from batchtts.wire.dialogue import Traits
 from batchtts.wire.events import Audio, Done, Event, Failed, Fault, Named, Ready, Words
 from batchtts.wire.kokoro import KOKORO, KOKORO_VOICES, ORPHEUS, ORPHEUS_VOICES
+from batchtts.wire.messages import Reader, address, decode_base64, timings
 from batchtts.wire.provider import Manner, Provider, read_options
 
 PATH = "/v1/audio/speech/websocket"
@@ -98,25 +97,20 @@ class _Message(msgspec.Struct):
 _KNOWN = {voice.name for voice in (*KOKORO_VOICES, *ORPHEUS_VOICES)}
 
 
-class _Kind(msgspec.Struct):
-    """As much of a message as tells whether the rest matters."""
-
-    type: str
-
-
-_decode_kind = msgspec.json.Decoder(_Kind).decode
-_decode_message = msgspec.json.Decoder(_Message).decode
 _encode = msgspec.json.encode
 
-_MATTERS = {
-    "conversation.item.audio_output.delta",
-    "conversation.item.audio_output.done",
-    "conversation.item.tts.failed",
-    "conversation.item.word_timestamps",
-    "error",
-    "session.created",
-    "session.updated",
-}
+_read = Reader(
+    _Message,
+    {
+        "conversation.item.audio_output.delta",
+        "conversation.item.audio_output.done",
+        "conversation.item.tts.failed",
+        "conversation.item.word_timestamps",
+        "error",
+        "session.created",
+        "session.updated",
+    },
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +162,7 @@ class Together:
             "language": options.language or self._language,
             "alignment": "word" if self.word_timestamps else None,
         }
-        asked = {name: value for name, value in query.items() if value is not None}
-        return f"{PATH}?{urlencode(asked, quote_via=quote)}"
+        return address(PATH, query)
 
     @property
     def _language(self) -> str | None:
@@ -197,14 +190,14 @@ class Together:
 
     def parse(self, message: str | bytes) -> Sequence[Event]:
         """Translate one server message."""
-        said = _decode(message)
+        said = _read(message)
         if said is None:
             return ()
         # What it calls a context without a name; ours all have one.
         context = None if said.context_id == "default" else said.context_id
         match said.type:
             case "conversation.item.audio_output.delta":
-                return (Audio(_decode_base64(said.delta), context, said.item_id),)
+                return (Audio(decode_base64(said.delta), context, said.item_id),)
             case "conversation.item.audio_output.done":
                 return (Done(context, said.item_id),)
             case "conversation.item.word_timestamps":
@@ -232,35 +225,10 @@ class Together:
         return Failed(reason, Fault.VOICE)
 
 
-def _decode(message: str | bytes) -> _Message | None:
-    """Decode a message; None if it is of another kind than those that matter."""
-    try:
-        return _decode_message(message)
-    except msgspec.ValidationError:
-        if _decode_kind(message).type in _MATTERS:
-            raise
-        return None
-
-
-def _decode_base64(delta: msgspec.Raw) -> bytes:
-    """Decode a JSON string of base64, as a rule without making text of it first."""
-    text = memoryview(delta)
-    if len(text) < 2 or text[0] != ord('"'):
-        raise ValueError("a delta without audio")
-    try:
-        return pybase64.b64decode(text[1:-1], validate=True)
-    except ValueError:  # an escaped slash, or no base64 at all
-        return pybase64.b64decode(msgspec.json.decode(delta, type=str), validate=True)
-
-
 def _words(said: _Message) -> tuple[Word, ...]:
     """The timings of a message; one client of the vendor's finds them one level down."""
     told = said.timestamps or said
-    words, starts = told.words or (), told.start_seconds or ()
-    ends = told.end_seconds or ()
-    if not len(words) == len(starts) == len(ends):
-        return ()  # no reason to throw audio away
-    return tuple(map(Word, words, starts, ends))
+    return timings(told.words, told.start_seconds, told.end_seconds)
 
 
 def _judge_close(code: int | None, words: str) -> Fault | None:

@@ -15,13 +15,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
-from urllib.parse import quote, urlencode
 
 import msgspec
 import pybase64
 
 from batchtts.wire.dialect import Traits
 from batchtts.wire.events import Acknowledged, Event, Failed, Fault, Guess, Heard, Named, Ready
+from batchtts.wire.messages import Reader, address, asked
 from batchtts.wire.provider import Headers, bearer
 from batchtts.wire.recognizer import Attention, Recognizer, read_options
 
@@ -89,24 +89,18 @@ class _Message(msgspec.Struct):
     session: _Session | None = None
 
 
-class _Kind(msgspec.Struct):
-    """As much of a message as tells whether the rest matters."""
-
-    type: str
-
-
-_decode_kind = msgspec.json.Decoder(_Kind).decode
-_decode_message = msgspec.json.Decoder(_Message).decode
-
 _SAID = "conversation.item.input_audio_transcription"
-_MATTERS = {
-    f"{_SAID}.delta",
-    f"{_SAID}.completed",
-    f"{_SAID}.failed",
-    "error",
-    "input_audio_buffer.committed",
-    "session.created",
-}
+_read = Reader(
+    _Message,
+    {
+        f"{_SAID}.delta",
+        f"{_SAID}.completed",
+        f"{_SAID}.failed",
+        "error",
+        "input_audio_buffer.committed",
+        "session.created",
+    },
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,12 +141,12 @@ class TogetherTranscription:
             "input_audio_format": f"pcm_s16le_{self.sample_rate_hz}",
             "turn_detection": "none",
         }
-        return f"{PATH}?{urlencode(query, quote_via=quote)}"
+        return address(PATH, query)
 
     def hello(self) -> list[str]:
         """What has no place in the query."""
         told = {"language": self.language, "prompt": self.options.prompt}
-        session = {name: value for name, value in told.items() if value is not None}
+        session = asked(told)
         if not session:
             return []
         # The name of what the client sends ends like an answer, too (client library).
@@ -172,7 +166,7 @@ class TogetherTranscription:
 
     def parse(self, message: str | bytes) -> Sequence[Event]:
         """Translate one server message."""
-        said = _decode(message)
+        said = _read(message)
         if said is None:
             return ()
         match said.type:
@@ -192,16 +186,6 @@ class TogetherTranscription:
                 return (Named(name), Ready()) if name else (Ready(),)
             case _:
                 return ()
-
-
-def _decode(message: str | bytes) -> _Message | None:
-    """Decode a message; None if it is of another kind than those that matter."""
-    try:
-        return _decode_message(message)
-    except msgspec.ValidationError:
-        if _decode_kind(message).type in _MATTERS:
-            raise
-        return None
 
 
 def _failed(said: _Message) -> Failed:
