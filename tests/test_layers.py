@@ -34,7 +34,7 @@ FLOORS = {name: floor for floor, names in enumerate(HOUSE) for name in names.spl
 
 #: No I/O, no clock, no chance.
 PURE = (
-    "audio.mpeg audio.ogg audio.pcm audio.riff errors job.casting job.plan model record.names"
+    "audio.mpeg audio.ogg audio.pcm audio.riff errors hints job.casting job.plan model record.names"
     " review.checks run.pace server.faultfile server.faults server.knobs text wire"
 ).split()
 IMPURE = ("wire.line", "wire.registry", "wire.session", "wire.tap", "wire.tape")

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batchtts.errors import ManifestError
-from batchtts.job.source import nearest
+from batchtts.hints import nearest
 
 #: The names that a column with this meaning may have, best first.
 ROLES = {

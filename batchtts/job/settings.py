@@ -6,7 +6,6 @@ refused: a misspelled limit must not become no limit.
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from batchtts.errors import SettingsError, UtteranceError
+from batchtts.hints import meant, misfit
 from batchtts.job import keys
 from batchtts.model import AudioFormat, Container, Voice
 from batchtts.wire import registry
@@ -161,9 +161,8 @@ def _convert(settings: Mapping[str, object], path: Path) -> Job:
     try:
         return msgspec.convert(settings, Job, dec_hook=_decode_path)
     except msgspec.ValidationError as error:
-        problem, _, place = str(error).partition(" - at `$.")
-        key = f"{place.rstrip('`')}: " if place else ""
-        raise SettingsError(f"{path}: {key}{problem[:1].lower()}{problem[1:]}") from None
+        key, problem = misfit(error)
+        raise SettingsError(f"{path}: {key}: {problem}" if key else f"{path}: {problem}") from None
 
 
 def _read(path: Path) -> dict[str, object]:
@@ -175,8 +174,7 @@ def _read(path: Path) -> dict[str, object]:
         raise SettingsError(f"{path}: not a job file: {error}") from None
     for key in settings:
         if key not in Job.__struct_fields__:
-            near = difflib.get_close_matches(key, Job.__struct_fields__, n=1)
-            hint = f"did you mean {near[0]}?" if near else "see `batchtts run --help`"
+            hint = meant(key, Job.__struct_fields__, otherwise="see `batchtts run --help`")
             raise SettingsError(f"{path}: unknown key {key!r}", hint=hint)
     if "manifest" not in settings:
         raise SettingsError(f"{path}: no manifest", hint='manifest = "books.csv"')

@@ -8,7 +8,6 @@ and memory is bounded by a chunk and the longest record.
 from __future__ import annotations
 
 import codecs
-import difflib
 import gzip
 import io
 import os
@@ -16,13 +15,14 @@ import re
 import shlex
 import stat
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from batchtts.errors import ManifestChanged, ManifestError
+from batchtts.hints import nearest
 
 Form = Literal["csv", "tsv", "jsonl", "parquet"]
 
@@ -271,11 +271,6 @@ def _nearby(path: Path) -> str | None:
         return f"there is no directory {path.parent}"
     near = nearest(path.name, names)
     return near and f'did you mean "{path.with_name(near)}"?'
-
-
-def nearest(name: str, names: Iterable[str]) -> str | None:
-    """Return the one of *names* that looks most like *name*, if one does."""
-    return next(iter(difflib.get_close_matches(name, list(names), n=1)), None)
 
 
 def _quoted(path: Path) -> str:

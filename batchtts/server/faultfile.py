@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar, get_args, get_type_hints
@@ -10,6 +9,7 @@ from typing import Any, TypeVar, get_args, get_type_hints
 import msgspec
 
 from batchtts.errors import UsageError
+from batchtts.hints import meant, misfit
 from batchtts.server.faults import KINDS, WHERE, Fault, Plan, Refuse
 from batchtts.server.knobs import Knobs
 
@@ -73,9 +73,8 @@ def _read(kind: type[_Table], table: object, where: str) -> _Table:
     try:
         return msgspec.convert(table, kind)
     except msgspec.ValidationError as error:
-        problem, _, place = str(error).partition(" - at `$.")
-        key = place.rstrip("`").partition("[")[0]
-        told = f"{problem[:1].lower()}{problem[1:]}"
+        place, told = misfit(error)
+        key = place.partition("[")[0]
         if wrong := re.fullmatch(r"invalid enum value '?(.*?)'?", told):
             told += f"; {_meant(wrong[1], _choices(get_type_hints(kind)[key]))}"
         raise UsageError(f"{where}: {key}: {told}" if key else f"{where}: {told}") from None
@@ -113,5 +112,5 @@ def _choices(hint: object) -> list[str]:
 
 
 def _meant(word: object, known: Sequence[str]) -> str:
-    near = [] if str(word).isdigit() else difflib.get_close_matches(str(word), known, n=1)
-    return f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+    there_are = f"there are {', '.join(known)}"
+    return there_are if str(word).isdigit() else meant(str(word), known, otherwise=there_are)

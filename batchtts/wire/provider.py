@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from batchtts.errors import SettingsError, VoiceUnavailable
+from batchtts.hints import misfit
 from batchtts.model import Voice
 from batchtts.wire.dialect import Dialect, Translator
 
@@ -123,9 +124,9 @@ class Provider:
         try:
             msgspec.convert(options, self.options, strict=False)
         except msgspec.ValidationError as error:
-            problem, _, place = str(error).partition(" - at `$.")
+            option, problem = misfit(error)
             raise SettingsError(
-                f"{self.name}, option {place.rstrip('`')}: {problem[:1].lower()}{problem[1:]}",
+                f"{self.name}, option {option}: {problem}",
                 hint="`batchtts providers --json` has what it takes",
             ) from None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
@@ -10,6 +9,7 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from batchtts.errors import SettingsError
+from batchtts.hints import meant
 from batchtts.wire.dialect import Listening
 from batchtts.wire.provider import Addressed, Headers, NoOptions, bearer
 
@@ -87,11 +87,10 @@ class Recognizer:
         if name is None:
             return self.models[0]
         if name not in self.models and not self.open_models:
-            near = difflib.get_close_matches(name, self.models, n=1)
-            there_are = f"it has {', '.join(self.models)}"
+            it_has = f"it has {', '.join(self.models)}"
             raise SettingsError(
                 f"{self.name} has no model {name!r} that hears",
-                hint=f"did you mean {near[0]}?" if near else there_are,
+                hint=meant(name, self.models, otherwise=it_has),
             )
         return name
 

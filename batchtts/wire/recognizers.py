@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
-
 from batchtts.errors import SettingsError
+from batchtts.hints import meant
 from batchtts.wire.embedded import MOONSHINE, TONE
 from batchtts.wire.recognizer import Attention, Recognizer, read_options
 from batchtts.wire.together_stt import RECOGNIZER as TOGETHER
@@ -55,9 +54,8 @@ def get(name: str) -> Recognizer:
         SettingsError: there is none of that name.
     """
     if name not in _KNOWN:
-        near = difflib.get_close_matches(name, _KNOWN, n=1)
+        there_are = f"there are: {', '.join(_KNOWN)}"
         raise SettingsError(
-            f"no recognizer {name!r}",
-            hint=f"did you mean {near[0]}?" if near else f"there are: {', '.join(_KNOWN)}",
+            f"no recognizer {name!r}", hint=meant(name, _KNOWN, otherwise=there_are)
         )
     return _KNOWN[name]

@@ -7,11 +7,11 @@ people's is imported, or even looked for, to find one of ours.
 
 from __future__ import annotations
 
-import difflib
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from batchtts.errors import SettingsError
+from batchtts.hints import meant
 from batchtts.wire.provider import Provider
 
 if TYPE_CHECKING:
@@ -70,11 +70,8 @@ def get(name: str) -> Provider:
     offers = _offers()
     if name not in offers:
         known = (*_MODULES, *sorted(offers))
-        near = difflib.get_close_matches(name, known, n=1)
-        raise SettingsError(
-            f"no provider {name!r}",
-            hint=f"did you mean {near[0]}?" if near else f"there are: {', '.join(known)}",
-        )
+        there_are = f"there are: {', '.join(known)}"
+        raise SettingsError(f"no provider {name!r}", hint=meant(name, known, otherwise=there_are))
     return _load(name, offers[name])
 
 
