@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from batchtts.errors import BatchttsError as BatchttsError
     from batchtts.job.settings import Job as Job
-    from batchtts.run.job import Summary as Summary
     from batchtts.run.job import run as run
+    from batchtts.run.summary import Summary as Summary
 
 __version__ = "0.1.0"
 
@@ -24,7 +24,7 @@ __all__ = ["BatchttsError", "Job", "Summary", "__version__", "run"]
 _HOMES = {
     "BatchttsError": "batchtts.errors",
     "Job": "batchtts.job.settings",
-    "Summary": "batchtts.run.job",
+    "Summary": "batchtts.run.summary",
 }
 
 

@@ -9,6 +9,7 @@
     │   └── OutputInUse     exit 11   another run holds the output directory
     └── UtteranceError      the row is failed, the run goes on
         ├── ScriptRejected, VoiceUnavailable
+        ├── BudgetSpent     the row is left for another run
         └── AttemptError    another attempt may succeed
             └── NotConnected, RateLimited, SessionLost, Stalled, SynthesisFailed,
                 RemoteProtocolError, BadAudio, Truncated
@@ -133,6 +134,12 @@ class VoiceUnavailable(UtteranceError):
     code = "voice_unavailable"
 
 
+class BudgetSpent(UtteranceError):
+    """This row would cost more than the run may spend yet; it is left as it is."""
+
+    code = "budget"
+
+
 class AttemptError(UtteranceError):
     """This attempt is lost and its session with it; another one may succeed."""
 
@@ -202,6 +209,13 @@ class Truncated(AttemptError):
 
 class LocalProtocolError(Exception):
     """A bug in batchtts: something was driven out of order. Never caught."""
+
+
+def one_line(text: str) -> str:
+    """Make text fit for a terminal: manifests and providers may hold anything."""
+    return "".join(
+        each if each.isprintable() else ascii(each)[1:-1] for each in " ".join(text.splitlines())
+    )
 
 
 def leaves(group: BaseExceptionGroup[Caught]) -> list[Caught]:

@@ -60,6 +60,7 @@ class Utterance:
         script: What is to be spoken.
         speed: 1.0 is the voice's own pace, 2.0 twice as fast.
         fingerprint: 32 hexadecimal digits over everything that changes the sound.
+        script_hash: 16 of them over the script alone.
         refusal: Set if there is no use in asking the provider.
     """
 
@@ -69,6 +70,7 @@ class Utterance:
     voice: Voice
     speed: float
     fingerprint: str
+    script_hash: str = ""
     refusal: Refusal | None = None
 
 
@@ -104,6 +106,9 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     id: str
     status: Status
     fingerprint: str = ""
+    script_hash: str = ""  # of the script alone: 16 hexadecimal digits
+    speed: float = 1.0
+    same_as: str | None = None  # id of the row that was spoken for this one, too
     path: str | None = None  # below the output directory, with forward slashes
     text_chars: int = 0
     provider: str = ""
@@ -114,6 +119,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     frames: int | None = None  # samples in the file
     bytes: int | None = None  # size of the file
     sha256: str | None = None  # of the file
+    mtime_ns: int | None = None  # when the file was written, as the file system has it
     peak_dbfs: float | None = None
     segments: int = 0
     attempts: int = 0  # tries at any of its segments
@@ -124,7 +130,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ttfa_s: float | None = None  # first commit to first payload
     synth_s: float | None = None  # commits to last payloads, all segments
     wall_s: float | None = None  # from taken up to handed to the disk
-    cost_usd: float | None = None
+    characters_sent: int = 0  # of all attempts that the provider may charge for
+    cost_usd: float | None = None  # list price of them
     error_code: str | None = None
     error_message: str | None = None
     context: str | None = None  # ties the row to the provider's own log
@@ -140,7 +147,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def is_unpriced(self) -> bool:
         """Whether it cost something, and nobody here knows how much."""
-        return self.attempts > 0 and self.cost_usd is None
+        return self.characters_sent > 0 and self.cost_usd is None
 
     @property
     def rtf(self) -> float | None:

@@ -19,9 +19,11 @@ from batchtts.audio.write import encode
 from batchtts.job.manifest import scan
 from batchtts.job.settings import Job, choose_speaker
 from batchtts.model import Result, Utterance
-from batchtts.record.ledger import VERSION, Header, Ledger
+from batchtts.record.ledger import Ledger
+from batchtts.record.lines import VERSION, Header
 from batchtts.record.store import Store, occupy
 from batchtts.run.agenda import survey
+from batchtts.run.memory import recall
 from benchmarks.replay import noise
 
 LINES = 10_000  # that become durable together
@@ -41,7 +43,7 @@ def finish(manifest: Path, out: Path) -> None:
         ledger.append([Header(ledger=VERSION, manifest=manifest_path, batchtts=__version__)])
         results = (
             _place(utterance, store, audio)
-            for batch in survey(job, speaker, rows, ledger).batches()
+            for batch in survey(job, speaker, rows, recall(ledger)).batches()
             for utterance in batch
         )
         while lines := list(islice(results, LINES)):
@@ -59,6 +61,7 @@ def _place(utterance: Utterance, store: Store, audio: bytes) -> Result:
         id=utterance.id,
         status="done",
         fingerprint=utterance.fingerprint,
+        script_hash=utterance.script_hash,
         path=path,
         text_chars=len(utterance.script),
         provider="local",
@@ -69,6 +72,7 @@ def _place(utterance: Utterance, store: Store, audio: bytes) -> Result:
         frames=FRAMES,
         bytes=len(audio),
         sha256=sha256(audio).hexdigest(),
+        mtime_ns=target.stat().st_mtime_ns,
         peak_dbfs=-12.042,
         segments=1,
         attempts=1,

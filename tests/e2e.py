@@ -35,7 +35,8 @@ TONE = ("--provider", "local", "--voice", "tone")
 
 #: Columns that two runs of the same work need not agree on.
 TIMES = frozenset(
-    "attempts started_at finished_at queue_s connect_s ttfa_s synth_s wall_s rtf".split()
+    "attempts characters_sent started_at finished_at queue_s connect_s ttfa_s synth_s wall_s"
+    " rtf".split()
 )
 
 Row = dict[str, Any]
@@ -126,8 +127,15 @@ class Server:
 
     def commits(self) -> list[Row]:
         """What was committed, since the log was begun."""
+        return self._logged("commit")
+
+    def finished(self) -> list[Row]:
+        """What came to its end, one way or other, since the log was begun."""
+        return self._logged("done")
+
+    def _logged(self, event: str) -> list[Row]:
         lines = self._log.read_text(encoding="utf-8").splitlines() if self._log.exists() else []
-        return [row for row in map(json.loads, lines) if row["event"] == "commit"]
+        return [row for row in map(json.loads, lines) if row["event"] == event]
 
     def news(self) -> list[Row]:
         """What was committed since the last call."""

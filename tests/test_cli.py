@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,18 @@ def test_help_names_every_choice_and_says_every_flag_in_words(
     flags = [line for line in options.splitlines() if line.startswith("  -")]
     assert flags
     assert all(len(line.split()) > 1 for line in flags)
+
+
+def test_the_flags_of_a_run_stand_in_sections(helps: dict[str, str]) -> None:
+    sections = re.findall(r"^(\w[^:\n]*):$", helps["run"], re.MULTILINE)
+    flags = helps["run"].partition("\nOptions:\n")[2]
+    assert sections == [
+        *("Options", "Who speaks", "Which rows", "Limits", "How hard it tries", "What it tells")
+    ]
+    assert re.findall(r"^  .*--(\w[\w-]*)", flags.partition("\nLimits:\n")[2], re.MULTILINE)[
+        :3
+    ] == [*("max-cost", "max-duration", "limit")]
+    assert len(re.findall(r"^  .*--", helps["run"], re.MULTILINE)) > 30
 
 
 def test_run_documents_every_exit_status(helps: dict[str, str]) -> None:
@@ -176,7 +189,7 @@ def test_a_plan_says_what_a_run_would_do_and_changes_nothing(here: Path) -> None
     assert (answer.status, answer.err) == (0, "")
     assert answer.out == (
         "+3 new, ~0 changed, =0 done, !0 failed before, -0 gone\n"
-        "3 rows to speak: 14 characters with local/tone, $0.00\n"
+        "3 rows to speak: 14 characters with local/tone, $0.00, about 0 s\n"
     )
     assert sorted(here.iterdir()) == before
 
@@ -192,6 +205,10 @@ def test_a_plan_is_data_for_machines(here: Path) -> None:
         "models": {},
         "cost_usd": 0.0,
         "unpriced_models": 0,
+        "why_changed": {},
+        "shared": 0,
+        "left_out": 0,
+        "duration_s": 0.0,
     }
     assert data(ask("plan", "m.csv", *TONE, "--json", here=here)) == spoken
     assert data(ask("plan", "new.csv", *TONE, "--json", here=here)) == {
@@ -201,12 +218,14 @@ def test_a_plan_is_data_for_machines(here: Path) -> None:
         "to_speak": 3,
         "characters": 14,
         "models": {"tone": 14},
+        "duration_s": 0.1,
     }
 
 
 def test_a_sum_says_what_is_not_known_of_it() -> None:
     sums = [spell_usd(0.0, 0), spell_usd(1.5, 0), spell_usd(1.5, 2), spell_usd(0.0, 2)]
     assert sums == ["$0.00", "$1.50", "at least $1.50", "price not known"]
+    assert spell_usd(0.0042, 0) == "$0.0042"
 
 
 def test_a_plan_adds_up_the_prices_of_all_models(here: Path) -> None:
@@ -217,7 +236,7 @@ def test_a_plan_adds_up_the_prices_of_all_models(here: Path) -> None:
     assert told["cost_usd"] == pytest.approx(1000 * 4e-6 + 1000 * 65e-6)
     (here / "unknown.csv").write_text("\n".join([*rows, "c,x,some/model,q"]))
     told = ask("plan", "unknown.csv", "-p", "together", here=here, extra=keyed)
-    assert ", at least $0.07" in told.out
+    assert ", at least $0.0690" in told.out
 
 
 def test_a_plan_knows_what_a_paid_provider_would_charge(here: Path) -> None:
@@ -237,6 +256,8 @@ def test_a_status_is_data_for_machines_and_for_people(here: Path) -> None:
         "cost_usd": 0.0,
         "unpriced": 0,
         "errors": {},
+        "characters_sent": 14,
+        "damaged_lines": 0,
         "manifest": str(here / "m.csv"),
     }
     answer = ask("status", "m", here=here)

@@ -163,3 +163,14 @@ def test_a_key_of_a_file_opens_a_server_and_is_nowhere_to_be_seen(tmp_path: Path
     assert {"ledger.jsonl", "results.parquet", "summary.json"} <= {path.name for path in left}
     assert not any(KEY.encode() in path.read_bytes() for path in left)
     assert KEY not in answer.out + answer.err
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+@pytest.mark.parametrize(("mode", "is_warned_of"), [(0o440, False), (0o400, False), (0o444, True)])
+def test_a_secret_that_root_lends_to_a_group_is_as_it_must_be(
+    mode: int, is_warned_of: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    key_file(KEY, mode)
+    os.chown("secret/key.txt", 1, 1)
+    assert speaker(TOGETHER).key == KEY
+    assert bool(caplog.messages) is is_warned_of

@@ -18,7 +18,7 @@ HOUSE = (
     "batchtts",
     "__main__",
     "cli",
-    "review.transcribe",
+    "review.transcribe   selftest   audit",
     "server   run",
     "record   wire.line",
     "job   wire.session",
@@ -28,13 +28,14 @@ HOUSE = (
     "wire.dialect   wire.words",
     "wire.events",
     "model",
-    "errors   hints",
+    "errors   hints   notices",
 )
 FLOORS = {name: floor for floor, names in enumerate(HOUSE) for name in names.split()}
 
 #: No I/O, no clock, no chance.
 PURE = (
-    "audio.mpeg audio.ogg audio.pcm audio.riff errors hints job.casting job.plan model record.names"
+    "audio.mpeg audio.ogg audio.pcm audio.riff errors hints job.casting job.durations"
+    " job.ping job.plan model notices record.names"
     " review.checks run.pace server.faultfile server.faults server.knobs text wire"
 ).split()
 IMPURE = ("wire.line", "wire.registry", "wire.session", "wire.tap", "wire.tape")
@@ -45,7 +46,7 @@ OUTSIDE = (
 ).split()
 
 #: Imported in the bodies of commands only, so that they may import what they need.
-ON_DEMAND = ("cli.bar", "cli.tables", "cli.talk")
+ON_DEMAND = ("cli.bar", "cli.sources", "cli.tables", "cli.talk")
 
 ROOT = Path(batchtts.__file__).parent
 MODULES = {

@@ -16,7 +16,10 @@ from batchtts.job.plan import (
     Ints,
     Past,
     Plan,
+    Told,
     contested,
+    find_spoken,
+    find_twins,
     make_plan,
     short,
 )
@@ -30,13 +33,18 @@ prints = st.sampled_from(["0f" * 16, "ff" * 16, ""])
 past_lines = st.lists(st.tuples(st.integers(-3, 3), statuses, prints))
 
 
+KINDS = {"done": DONE, "failed": FAILED, "pending": NEW}
+
+
 def ints(*numbers: int) -> Ints:
     return np.array(numbers, np.int64)
 
 
 def past(*lines: tuple[int, Status, str]) -> Past:
-    """What the ledger tells, line by line; a line's offset is its place times ten."""
-    return Past.of((each[0], 10 * at, each[1], each[2]) for at, each in enumerate(lines))
+    """What the ledger tells, line by line; a line's address is its place times ten."""
+    return Past.of(
+        Told(each[0], 10 * at, each[1], short(each[2]), at, at / 4) for at, each in enumerate(lines)
+    )
 
 
 def plan(rows: dict[int, str], told: Past) -> Plan:
@@ -53,17 +61,36 @@ OLD, NOW = "0f" * 16, "f0" * 16
 def test_the_last_line_about_an_id_counts() -> None:
     told = past((7, "failed", OLD), (5, "done", OLD), (7, "done", NOW), (7, "failed", ""))
     assert told.id_hashes.tolist() == [5, 7]
-    assert told.offsets.tolist() == [10, 30]
+    assert told.addresses.tolist() == [10, 30]
     assert told.kinds.tolist() == [DONE, FAILED]
     assert told.fingerprints.tolist() == [short(OLD), 0]
+    assert told.characters_sent.tolist() == [1, 0 + 2 + 3]
+    assert told.costs_usd.tolist() == [0.25, 1.25]
 
 
 @given(past_lines)
 def test_the_past_is_what_a_dictionary_would_remember(lines: list[tuple[int, Status, str]]) -> None:
-    remembered = {line[0]: (10 * at, line) for at, line in enumerate(lines)}
+    remembered: dict[int, tuple[int, int, int, int, float]] = {}
+    for at, (row, status, fingerprint) in enumerate(lines):
+        *_, characters, cost_usd = remembered.get(row, (0, 0.0))
+        remembered[row] = (
+            10 * at,
+            KINDS[status],
+            short(fingerprint),
+            characters + at,
+            cost_usd + at / 4,
+        )
     told = past(*lines)
     assert told.id_hashes.tolist() == sorted(remembered)
-    assert told.offsets.tolist() == [remembered[each][0] for each in sorted(remembered)]
+    columns = (
+        told.addresses,
+        told.kinds,
+        told.fingerprints,
+        told.characters_sent,
+        told.costs_usd,
+    )
+    rows = list(zip(*(column.tolist() for column in columns), strict=True))
+    assert rows == [remembered[each] for each in sorted(remembered)]
     found = told.find(ints(*range(-5, 6)))
     assert [at >= 0 for at in found.tolist()] == [each in remembered for each in range(-5, 6)]
     assert all(
@@ -85,6 +112,7 @@ class Case:
     line: tuple[Status, str] | None
     kind: int
     counts: bool
+    replaces: bool = False
 
 
 @pytest.mark.parametrize(
@@ -92,8 +120,8 @@ class Case:
     [
         Case(None, NEW, counts=False),
         Case(("done", NOW), DONE, counts=True),
-        Case(("done", OLD), CHANGED, counts=False),
-        Case(("done", ""), CHANGED, counts=False),
+        Case(("done", OLD), CHANGED, counts=False, replaces=True),
+        Case(("done", ""), CHANGED, counts=False, replaces=True),
         Case(("failed", NOW), FAILED, counts=True),
         Case(("failed", OLD), NEW, counts=False),
         Case(("pending", NOW), NEW, counts=False),
@@ -104,25 +132,40 @@ def test_a_row_is_done_only_if_it_was_done_just_so(case: Case) -> None:
     line = [] if case.line is None else [(7, *case.line)]
     made = plan({7: NOW}, past((1, "done", NOW), *line))
     assert made.kinds.tolist() == [case.kind]
-    assert made.offsets.tolist() == [10 if case.counts else -1]
-    assert made.gone == 1
+    assert made.addresses.tolist() == [10 if case.counts else -1]
+    assert made.replaces.tolist() == [10 if case.replaces else -1]
+    assert made.characters_sent.tolist() == [0 if case.line is None else 1]
+    assert made.costs_usd.tolist() == [0.0 if case.line is None else 0.25]
+    assert made.gone.tolist() == [0]
 
 
 def test_a_first_run_has_everything_to_do() -> None:
     made = plan({7: NOW, 5: NOW}, past())
-    assert (made.kinds.tolist(), made.offsets.tolist(), made.gone) == ([NEW] * 2, [-1] * 2, 0)
+    assert (made.kinds.tolist(), made.addresses.tolist()) == ([NEW] * 2, [-1] * 2)
+    assert (made.replaces.tolist(), made.gone.tolist()) == ([-1] * 2, [])
+    assert (made.characters_sent.tolist(), made.costs_usd.tolist()) == ([0, 0], [0.0, 0.0])
 
 
 def test_another_order_of_the_rows_changes_nothing() -> None:
     told = past((1, "done", NOW), (2, "failed", NOW), (3, "done", NOW))
     made = plan({3: NOW, 1: NOW, 2: NOW}, told)
     assert made.kinds.tolist() == [DONE, DONE, FAILED]
-    assert made.offsets.tolist() == [20, 0, 10]
+    assert made.addresses.tolist() == [20, 0, 10]
 
 
 def test_a_row_that_left_the_manifest_is_gone() -> None:
     made = plan({1: NOW}, past((1, "done", NOW), (2, "done", NOW), (3, "failed", NOW)))
-    assert (made.gone, made.to_do) == (2, 0)
+    assert (made.gone.tolist(), made.to_do) == ([10, 20], 0)
+
+
+def test_a_row_that_left_the_manifest_and_was_taken_back_is_gone_no_more() -> None:
+    made = plan({1: NOW}, past((1, "done", NOW), (2, "done", NOW), (2, "pending", "")))
+    assert made.gone.tolist() == []
+
+
+def test_what_is_gone_comes_in_the_order_of_the_ledger() -> None:
+    made = plan({}, past((9, "done", NOW), (2, "failed", NOW), (-5, "done", NOW)))
+    assert made.gone.tolist() == [0, 10, 20]
 
 
 def test_a_plan_gets_shorter_as_the_run_gets_on() -> None:
@@ -131,7 +174,108 @@ def test_a_plan_gets_shorter_as_the_run_gets_on() -> None:
     made.settle(0, DONE, 40)
     made.settle(1, FAILED, 50)
     assert (made.to_do, made.count(FAILED)) == (1, 1)
-    assert made.offsets.tolist() == [40, 50, 0]
+    assert made.addresses.tolist() == [40, 50, 0]
+
+
+def test_a_row_that_is_settled_replaces_nothing_any_more() -> None:
+    made = plan({1: NOW}, past((1, "done", OLD)))
+    assert made.replaces.tolist() == [0]
+    made.settle(0, FAILED, 40)
+    assert (made.replaces.tolist(), made.addresses.tolist()) == ([-1], [40])
+
+
+def test_what_is_spent_adds_up() -> None:
+    made = plan({1: NOW, 2: NOW}, past((1, "failed", NOW), (2, "done", NOW)))
+    made.spend(1, 5, 0.5)
+    made.spend(1, 7, 0.25)
+    assert made.characters_sent.tolist() == [0, 1 + 5 + 7]
+    assert made.costs_usd.tolist() == [0.0, 0.25 + 0.5 + 0.25]
+
+
+@pytest.mark.parametrize(
+    ("status", "fingerprint", "addresses", "replaces"),
+    [
+        ("done", OLD, -1, 70),  # the audio is there, and is not what is wanted
+        ("failed", NOW, 70, -1),
+        ("failed", OLD, -1, -1),
+        ("pending", "", -1, -1),
+    ],
+)
+def test_what_was_spent_to_no_avail_leaves_a_row_as_it_was(
+    status: Status, fingerprint: str, addresses: int, replaces: int
+) -> None:
+    made = plan({1: NOW}, past((1, status, fingerprint)))
+    kinds = made.kinds.tolist()
+    made.restate(0, 70, 16, 0.5)
+    assert (made.addresses.tolist(), made.replaces.tolist()) == ([addresses], [replaces])
+    assert (made.characters_sent.tolist(), made.costs_usd.tolist()) == ([16], [0.5])
+    assert made.kinds.tolist() == kinds
+
+
+def test_a_row_that_is_reopened_keeps_its_audio_until_there_is_another() -> None:
+    made = plan({1: NOW, 2: NOW, 3: NOW}, past((1, "done", NOW), (2, "failed", NOW)))
+    made.reopen(ints(0, 1, 2), CHANGED)
+    assert made.kinds.tolist() == [CHANGED, FAILED, NEW]
+    assert made.addresses.tolist() == [-1, 10, -1]
+    assert made.replaces.tolist() == [0, -1, -1]
+    made.reopen(ints(0), NEW)
+    assert (made.kinds.tolist()[0], made.replaces.tolist()[0]) == (CHANGED, 0)
+
+
+# The same script twice
+
+
+@given(st.lists(st.integers(0, 3)), st.data())
+def test_of_equal_rows_the_first_speaks_for_the_others(
+    fingerprints: list[int], data: st.DataObject
+) -> None:
+    every = range(len(fingerprints))
+    rows = sorted(data.draw(st.sets(st.sampled_from(every)))) if fingerprints else []
+    first: dict[int, int] = {}
+    for each in rows:
+        first.setdefault(fingerprints[each], each)
+    awaiting, speakers = find_twins(ints(*fingerprints), ints(*rows))
+    expected = [(each, first[fingerprints[each]]) for each in rows]
+    assert list(zip(awaiting.tolist(), speakers.tolist(), strict=True)) == [
+        pair for pair in expected if pair[0] != pair[1]
+    ]
+
+
+def test_whose_audio_is_there_need_not_be_spoken() -> None:
+    told = past((1, "done", OLD), (2, "failed", NOW), (3, "done", NOW), (4, "done", NOW))
+    wanted = ints(short(NOW), short(OLD), 5, short(NOW))
+    rows, addresses = find_spoken(wanted, ints(1, 2, 3), told, lost=ints())
+    assert (rows.tolist(), addresses.tolist()) == ([1, 3], [0, 20])
+
+
+def test_audio_that_is_lost_or_was_taken_back_is_shared_with_nobody() -> None:
+    told = past((1, "done", OLD), (2, "done", NOW), (3, "done", NOW), (1, "pending", OLD))
+    wanted = ints(short(OLD), short(NOW))
+    rows, addresses = find_spoken(wanted, ints(0, 1), told, lost=ints(10))
+    assert (rows.tolist(), addresses.tolist()) == ([1], [20])
+    rows, addresses = find_spoken(wanted, ints(0, 1), told, lost=ints(10, 20))
+    assert (rows.tolist(), addresses.tolist()) == ([], [])
+
+
+@given(past_lines, st.lists(prints), st.sets(st.integers(0, 9)))
+def test_a_source_is_done_and_sounds_as_it_should(
+    lines: list[tuple[int, Status, str]], wanted: list[str], lost: set[int]
+) -> None:
+    told = past(*lines)
+    last = {line[0]: (10 * at, line) for at, line in enumerate(lines)}
+    there = {
+        address: short(line[2])
+        for address, line in last.values()
+        if line[1] == "done" and address not in {10 * each for each in lost}
+    }
+    fingerprints = ints(*map(short, wanted))
+    rows, addresses = find_spoken(
+        fingerprints, np.arange(len(wanted)), told, lost=ints(*(10 * each for each in lost))
+    )
+    assert rows.tolist() == [
+        row for row, each in enumerate(fingerprints.tolist()) if each in there.values()
+    ]
+    assert [there[address] for address in addresses.tolist()] == fingerprints[rows].tolist()
 
 
 # Fingerprints

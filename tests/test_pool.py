@@ -170,28 +170,28 @@ async def test_rows_are_read_as_they_are_needed() -> None:
         await shop.begun(2)
         await wait_all_tasks_blocked()
         assert len(read) <= 3
-        shop.stop()
+        shop.stop.drain()
         shop.finish(0, 1)
 
 
-# The first stop drains
+# Drained
 
 
-async def test_the_first_stop_finishes_what_is_in_flight() -> None:
+async def test_a_run_that_is_drained_finishes_what_is_in_flight() -> None:
     shop = Shop(workers=4)
     shop.disk.set()
     async with at_work(shop, range(100)):
         assert await shop.begun(4) == [0, 1, 2, 3]
-        shop.stop()
+        shop.stop.drain()
         await wait_all_tasks_blocked()
         assert not shop.is_over
         shop.finish(*range(100))
     assert sorted(shop.durable) == [0, 1, 2, 3]
 
 
-async def test_who_is_stopped_before_beginning_begins_nothing() -> None:
+async def test_who_is_drained_before_beginning_begins_nothing() -> None:
     shop = Shop(workers=4)
-    shop.stop()
+    shop.stop.drain()
     async with at_work(shop, range(100)):
         pass
     assert shop.groups == []
@@ -201,7 +201,7 @@ async def test_draining_has_an_end(mock_clock: MockClock) -> None:
     shop = Shop(workers=4, grace_s=30.0)
     async with at_work(shop, range(100)):
         await shop.begun(4)
-        shop.stop()
+        shop.stop.drain()
         mock_clock.jump(29.9)
         await wait_all_tasks_blocked()
         assert not shop.is_over
@@ -209,36 +209,57 @@ async def test_draining_has_an_end(mock_clock: MockClock) -> None:
     assert shop.durable == []
 
 
-async def test_a_later_stop_gives_no_more_time(mock_clock: MockClock) -> None:
+async def test_draining_twice_gives_no_more_time(mock_clock: MockClock) -> None:
     stop = Stop(30.0)
-    stop()
+    stop.drain()
     mock_clock.jump(10.0)
-    stop()
+    stop.drain()
     assert stop.working.deadline == 30.0
 
 
-# The second stop drops
+async def test_draining_twice_drops_nothing(mock_clock: MockClock) -> None:
+    shop = Shop(workers=4)
+    shop.disk.set()
+    async with at_work(shop, range(100)):
+        await shop.begun(4)
+        shop.stop.drain()
+        shop.stop.drain()
+        await wait_all_tasks_blocked()
+        assert not shop.is_over
+        shop.finish(0, 1, 2, 3)
+        mock_clock.jump(GATHER_S)
+    assert sorted(shop.durable) == [0, 1, 2, 3]
 
 
-async def test_the_second_stop_drops_what_is_in_flight(mock_clock: MockClock) -> None:
+# Dropped
+
+
+async def test_who_is_dropped_without_a_word_before_takes_no_new_row() -> None:
+    stop = Stop(30.0)
+    stop.drop()
+    assert stop.feeding.cancel_called
+    assert stop.working.cancel_called
+
+
+async def test_a_run_that_is_dropped_finishes_nothing(mock_clock: MockClock) -> None:
     shop = Shop(workers=4)
     async with at_work(shop, range(100)):
         await shop.begun(4)
-        shop.stop()
-        shop.stop()
+        shop.stop.drain()
+        shop.stop.drop()
     assert shop.groups == []
     assert trio.current_time() == 0.0
 
 
-async def test_finished_work_survives_a_second_stop() -> None:
+async def test_finished_work_survives_the_drop() -> None:
     shop = Shop(workers=4)
     async with at_work(shop, range(100)):
         await shop.begun(4)
         shop.finish(0, 1, 2)
         await shop.saving()
         await wait_all_tasks_blocked()
-        shop.stop()
-        shop.stop()
+        shop.stop.drain()
+        shop.stop.drop()
         await wait_all_tasks_blocked()
         assert not shop.is_over
         shop.disk.set()
@@ -257,8 +278,8 @@ async def test_a_disk_that_does_not_answer_is_waited_for_so_long_and_no_longer(
         await shop.saving()
         shop.finish(1, 2, 3)
         await wait_all_tasks_blocked()
-        shop.stop()
-        shop.stop()
+        shop.stop.drain()
+        shop.stop.drop()
         mock_clock.jump(HANDOVER_S + 0.1)
         await wait_all_tasks_blocked()
         shop.disk.set()

@@ -17,9 +17,12 @@ import pytest
 
 from batchtts.errors import ManifestChanged, OutputBroken
 from batchtts.job.manifest import Manifest, scan
+from batchtts.job.plan import sum_usd
 from batchtts.model import Result, Word
 from batchtts.record import disk
-from batchtts.record.ledger import Header, Ledger
+from batchtts.record.ledger import Ledger
+from batchtts.record.lines import VERSION as LEDGER_VERSION
+from batchtts.record.lines import Header
 from batchtts.record.results import Fold, results_schema
 
 VERSION = "0.1.0"
@@ -45,6 +48,7 @@ SPOKEN: dict[str, Any] = {
     "ttfa_s": 0.3,
     "synth_s": 0.5,
     "wall_s": 1.25,
+    "characters_sent": 16,
     "cost_usd": 0.000064,
 }
 DONE = Result(id="ch1", status="done", words=(Word("Call", 0.1, 0.4),), **SPOKEN)
@@ -53,6 +57,8 @@ FAILED = Result(
     status="failed",
     text_chars=3,
     attempts=4,
+    finished_at=1_700_000_002.0,
+    characters_sent=12,
     cost_usd=0.5,
     error_code="stalled",
     error_message="no first audio within 20 s",
@@ -78,13 +84,27 @@ class Desk:
     def fold(self, manifest: Manifest, *told: Result) -> Fold:
         """A ledger that tells this of the manifest's rows, by their ids."""
         ledger = self.open.enter_context(Ledger.open(self.root / "ledger.jsonl"))
-        offsets = ledger.append(told)
-        lines = {result.id: offset for result, offset in zip(told, offsets, strict=True)}
+        addresses = ledger.append(told)
+        lines = {result.id: address for result, address in zip(told, addresses, strict=True)}
         ids = [row_id for batch in manifest.batches() for row_id in batch.ids]
+        spent = {
+            row_id: [result for result in told if result.id == row_id]
+            for row_id in dict.fromkeys(ids)
+        }
         return Fold(
             manifest=manifest,
             ledger=ledger,
-            offsets=np.array([lines.get(row_id, -1) for row_id in ids], np.int64),
+            addresses=np.array([lines.get(row_id, -1) for row_id in ids], np.int64),
+            characters_sent=np.array(
+                [sum(it.characters_sent for it in spent[row_id]) for row_id in ids], np.int64
+            ),
+            costs_usd=np.array(
+                [
+                    sum(sum_usd(it.characters_sent, it.cost_usd) for it in spent[row_id])
+                    for row_id in ids
+                ],
+                np.float64,
+            ),
             out=self.root,
             scratch=self.root / "scratch",
             version=VERSION,
@@ -131,6 +151,7 @@ def test_a_row_that_is_done_says_everything(desk: Desk) -> None:
     told = SPOKEN | {"id": "ch1", "status": "done", "text": "Call me Ishmael."}
     told |= {"words": [{"text": "Call", "start_s": 0.1, "end_s": 0.4}]}
     told |= {"audio_s": 2.0, "rtf": 0.25, "error_code": None, "error_message": None}
+    told["same_as"] = None
     told["started_at"] = datetime.fromtimestamp(1_700_000_000.25, UTC)
     told["finished_at"] = datetime.fromtimestamp(1_700_000_001.5, UTC)
     del told["fingerprint"], told["frames"]
@@ -160,6 +181,7 @@ def test_every_number_has_a_unit_where_there_is_one() -> None:
         "ttfa_s": "s",
         "synth_s": "s",
         "wall_s": "s",
+        "characters_sent": "characters",
         "cost_usd": "USD",
         "words": "s",
     }
@@ -299,6 +321,46 @@ def test_a_tally_counts_every_row(desk: Desk) -> None:
     assert tally.cost_usd == pytest.approx(0.500064)
 
 
+def test_what_was_spent_on_a_row_is_that_of_all_its_runs(desk: Desk) -> None:
+    again = msgspec.structs.replace(DONE, id="ch2")
+    tally = desk.fold(desk.scan(BOOK), FAILED, again).write()
+    row = desk.results().to_pylist()[0]
+    assert (row["status"], row["characters_sent"]) == ("done", 28)
+    assert row["cost_usd"] == tally.cost_usd == pytest.approx(0.500064)
+
+
+def test_a_row_that_nothing_was_sent_for_has_no_cost(desk: Desk) -> None:
+    desk.fold(desk.scan(BOOK)).write()
+    told = desk.results().select(["characters_sent", "cost_usd"]).to_pylist()
+    assert told == [{"characters_sent": 0, "cost_usd": None}] * 3
+
+
+def test_a_row_that_was_dropped_has_cost_what_was_sent(desk: Desk) -> None:
+    dropped = Result(id="ch2", status="pending", characters_sent=3, cost_usd=0.25)
+    fold = desk.fold(desk.scan(BOOK), dropped)
+    tally = replace(fold, addresses=np.full(3, -1)).write()
+    row = desk.results().to_pylist()[0]
+    assert (row["status"], row["characters_sent"], row["cost_usd"]) == ("pending", 3, 0.25)
+    assert (dict(tally.status), tally.cost_usd) == ({"pending": 3}, 0.25)
+
+
+def test_a_model_without_a_price_has_no_cost_however_much_was_sent(desk: Desk) -> None:
+    unpriced = msgspec.structs.replace(DONE, cost_usd=None)
+    tally = desk.fold(desk.scan(BOOK), unpriced).write()
+    row = desk.results().to_pylist()[1]
+    assert (row["characters_sent"], row["cost_usd"]) == (16, None)
+    assert (tally.cost_usd, tally.unpriced) == (0.0, 1)
+
+
+def test_a_row_says_whose_audio_it_has(desk: Desk) -> None:
+    shared = Result(
+        id="ch3", status="done", same_as="ch1", path="wav/ch3.wav", finished_at=1.0, cost_usd=0.0
+    )
+    desk.fold(desk.scan(BOOK), DONE, shared).write()
+    assert desk.results().column("same_as").to_pylist() == [None, None, "ch1"]
+    assert desk.results().to_pylist()[2]["cost_usd"] == 0.0
+
+
 def test_results_are_current_as_long_as_nothing_changes(desk: Desk) -> None:
     fold = desk.fold(desk.scan(BOOK), DONE, FAILED)
     assert not fold.is_current()
@@ -311,8 +373,14 @@ def test_results_are_current_as_long_as_nothing_changes(desk: Desk) -> None:
 def test_a_longer_ledger_makes_them_old(desk: Desk) -> None:
     fold = desk.fold(desk.scan(BOOK), DONE)
     fold.write()
-    fold.ledger.append([Header(ledger=1, manifest="elsewhere")])
+    fold.ledger.append([Header(ledger=LEDGER_VERSION, manifest="elsewhere")])
     assert not fold.is_current()
+
+
+def test_rows_that_count_no_more_make_them_old(desk: Desk) -> None:
+    fold = desk.fold(desk.scan(BOOK), DONE)
+    fold.write()
+    assert not replace(fold, addresses=np.full(3, -1)).is_current()
 
 
 def test_another_manifest_makes_them_old(desk: Desk) -> None:

@@ -103,6 +103,7 @@ def test_a_manifest_is_spoken_and_accounted_for(out: Path) -> None:
         assert row["text_chars"] == len(text)
         assert row["path"] == f"wav/{row['id']}.wav"
         assert [name for name, value in row.items() if value is None] == [
+            "same_as",
             "words",
             "error_code",
             "error_message",

@@ -6,7 +6,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from batchtts.cli import options
 from batchtts.errors import SettingsError
+from batchtts.job import columns, durations, ping, settings
 from batchtts.job.settings import Job, Speaker, check, choose_speaker, load
 from batchtts.model import AudioFormat, Voice
 from batchtts.wire import registry
@@ -91,10 +93,30 @@ def test_a_job_file_may_say_everything() -> None:
         columns = { id = "utt", text = "words" }
         grace_s = 10
         outage_s = 60
+        max_cost_usd = 5
+        max_duration_s = "1h30m"
+        limit = 100
+        sample = 10
+        seed = 7
+        again = ["failed", "id:all"]
+        prune = true
+        dedup = false
+        prices = { "hexgrad/Kokoro-82M" = 2 }
+        snapshot_bytes = 1000
+        quiet = true
+        verbose = true
+        log_format = "json"
+        metrics = "books.prom"
+        on_success = "true"
+        on_failure = ["mail", "me"]
+        ping_url = "https://host/path"
+        hook_timeout_s = "2m"
         """
     )
     told = msgspec.structs.asdict(job)
     assert None not in told.values()
+    defaults = msgspec.structs.asdict(Job(manifest=job.manifest))
+    assert [key for key in told if told[key] == defaults[key]] == ["manifest"]
     assert job.columns == {"id": "utt", "text": "words"}
     assert (job.grace_s, job.outage_s) == (10.0, 60.0)
     assert (job.word_timestamps, job.record_scripts) == (True, False)
@@ -110,15 +132,24 @@ def test_the_example_of_a_job_file_has_every_key() -> None:
     assert spoken.options == {"segment": "never"}
 
 
+def test_what_the_example_of_a_job_file_does_not_say_can_be_said_so() -> None:
+    text = re.sub(r"^# (?=\w+ = )", "", DEMO.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    job = load(job_file(text), {})
+    assert None not in msgspec.structs.asdict(job).values()
+    assert (job.outage_s, job.max_duration_s, job.again) == (120.0, 5400.0, ("failed",))
+
+
 def test_paths_in_a_job_file_are_beside_it_and_those_of_flags_are_here() -> None:
     Path("nightly").mkdir()
     path = Path("nightly/job.toml")
     path.write_text(
         'manifest = "books.csv"\nout = "/elsewhere"\nkey_file = "key"\nrecord = "../said"'
+        '\nmetrics = "b.prom"'
     )
     job = load(path, {})
     assert (job.manifest, job.out) == (Path("nightly/books.csv"), Path("/elsewhere"))
     assert (job.key_file, job.record) == (Path("nightly/key"), Path("nightly/../said"))
+    assert job.metrics == Path("nightly/b.prom")
     flagged = load(path, {"out": Path("here"), "record": Path("said")})
     assert (flagged.out, flagged.record) == (Path("here"), Path("said"))
 
@@ -210,6 +241,24 @@ def test_the_output_goes_where_it_is_told_to() -> None:
         ("out = 7", "out: expected Path, got int"),
         ("columns = { id = 7 }", "columns[...]: expected `str`, got `int`"),
         ("columns = []", "columns: expected `object`, got `array`"),
+        ('columns = { txt = "words" }', "unknown key 'txt' in columns"),
+        ('max_duration_s = "2x"', "max_duration_s: '2x' is no duration"),
+        ('max_duration_s = "0s"', "max_duration_s: expected `float` > 0.0"),
+        ('grace_s = ""', "grace_s: '' is no duration"),
+        ("max_cost_usd = nan", "max_cost_usd: expected `float` >= 0.0"),
+        ('max_cost_usd = "5"', "max_cost_usd: expected `float | null`, got `str`"),
+        ("limit = 0", "limit: expected `int` >= 1"),
+        ("prices = { m = -1 }", "prices[...]: expected `float` >= 0.0"),
+        ('again = ["a", ""]', "again: an empty id"),
+        ("again = 7", "again: expected `array`, got `int`"),
+        ('log_format = "xml"', "log_format: invalid enum value 'xml'"),
+        ('on_success = " "', "on_success: no command"),
+        ("on_failure = []", "on_failure: no command"),
+        ("hook_timeout_s = 0", "hook_timeout_s: expected `float` > 0.0"),
+        ('ping_url = "ftp://host/x"', "ping_url: not an http:// or https:// address"),
+        ('ping_url = "https:///x"', "ping_url: not an http:// or https:// address"),
+        ('ping_url = "https://me:secret@host/"', "ping_url: a name or a password cannot be in it"),
+        ('ping_url = "https://host/a b"', "ping_url: holds characters that no address has"),
     ],
 )
 def test_a_value_that_does_not_fit_is_named_with_its_key(line: str, problem: str) -> None:
@@ -221,7 +270,9 @@ def test_a_value_that_does_not_fit_is_named_with_its_key(line: str, problem: str
     [
         ("worker", "did you mean workers?"),
         ("sample_rate", "did you mean sample_rate_hz?"),
-        ("max_cost", "see `batchtts run --help`"),
+        ("max_cost", "did you mean max_cost_usd?"),
+        ("on_fail", "did you mean on_failure?"),
+        ("price", "did you mean prices?"),
         ("TOGETHER_API_KEY", "see `batchtts run --help`"),
     ],
 )
@@ -259,6 +310,75 @@ def test_a_job_made_by_hand_is_held_to_the_same_rules() -> None:
 def test_a_job_made_by_hand_may_have_plain_strings_for_paths() -> None:
     job = Job(manifest="books.csv", out="spoken")  # type: ignore[arg-type]  # as in the README
     assert (job.manifest, job.directory) == (Path("books.csv"), Path("spoken"))
+
+
+def test_an_unknown_key_of_a_table_is_refused_with_the_nearest() -> None:
+    told = refusal('manifest = "books.csv"\ncolumns = { txt = "words" }')
+    assert told == ("job.toml: unknown key 'txt' in columns", "did you mean text?")
+    assert loaded('prices = { "any/model" = 3 }').prices == {"any/model": 3.0}
+
+
+def test_what_may_be_named_in_columns_is_the_same_everywhere() -> None:
+    assert set(settings.ROLES) == set(columns.ROLES) == set(options.COLUMNS)
+
+
+# Durations
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        *(("90s", 90.0), ("30m", 1800.0), ("2h", 7200.0), ("1d", 86_400.0), ("1h30m", 5400.0)),
+        *(("90", 90.0), ("0.5", 0.5), ("1.5h", 5400.0), (" 1H 30M ", 5400.0), ("1d1s", 86_401.0)),
+    ],
+)
+def test_a_duration_is_told_as_people_tell_it(text: str, seconds: float) -> None:
+    assert durations.parse_s(text) == seconds
+    assert loaded(f'max_duration_s = "{text}"').max_duration_s == seconds
+    assert check(Job(manifest=Path("m"), max_duration_s=text)).max_duration_s == seconds  # type: ignore[arg-type]  # as in a job file
+    assert durations.parse_s(durations.spell(seconds)) == seconds
+
+
+@pytest.mark.parametrize(
+    "text", ["", " ", "h", "2 hours", "30m1h", "1h1h", "-5s", "1e3", "nan", "inf", "1,5h", "٣s"]
+)
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is no duration"):
+        durations.parse_s(text)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        *((90, "1m30s"), (7200, "2h"), (5400, "1h30m"), (0.25, "0.25s"), (60.5, "1m0.5s")),
+        *((86_400, "1d"), (0, "0s")),
+    ],
+)
+def test_a_duration_is_written_short(seconds: float, text: str) -> None:
+    assert durations.spell(seconds) == text
+
+
+# Pings
+
+
+@pytest.mark.parametrize(
+    ("url", "failed"),
+    [
+        ("https://host/a", "https://host/a/fail"),
+        ("https://host/a/", "https://host/a/fail"),
+        ("http://host:8000/a?rid=1&x=/y", "http://host:8000/a/fail?rid=1&x=/y"),
+        ("https://host", "https://host/fail"),
+        ("https://host/a#part", "https://host/a/fail"),
+    ],
+)
+def test_a_failure_is_told_below_the_address_and_keeps_the_query(url: str, failed: str) -> None:
+    assert ping.find_problem(url) is None
+    assert ping.address(url, 0) == url.partition("#")[0]
+    assert ping.address(url, 3) == failed
+
+
+def test_the_path_of_an_address_is_not_shown() -> None:
+    assert ping.shown("https://host:8/3f2a-secret?x=secret") == "https://host:8/…"
 
 
 # Who speaks
@@ -360,7 +480,32 @@ def test_a_key_in_an_endpoint_is_not_repeated(url: str) -> None:
     assert KEY not in str(unspeakable(KEYED, endpoint=url))
 
 
+# Prices
+
+
+def test_a_job_has_prices_of_its_own() -> None:
+    chosen = speaker(KEYED, prices={KOKORO: 2.0})
+    assert chosen.provider.cost_usd(KOKORO, 1_000_000) == 2.0
+    assert chosen.provider.cost_usd(ORPHEUS, 1_000_000) == 15.0
+    assert registry.get("together").cost_usd(KOKORO, 1_000_000) == 4.0
+
+
+def test_a_limit_on_cost_needs_a_price() -> None:
+    wish: dict[str, object] = {"model": "some/model", "voice": "q", "max_cost_usd": 1.0}
+    error = unspeakable(KEYED, **wish)
+    assert str(error) == "max_cost_usd: the price of some/model at together is not known"
+    assert error.hint is not None
+    assert 'prices = { "some/model" = 15.0 } in a job file' in error.hint
+    assert speaker(KEYED, **wish, prices={"some/model": 0.0}).voice.model == "some/model"
+
+
 # Keys
+
+
+def test_a_plan_needs_no_key() -> None:
+    job = Job(manifest=Path("books.csv"), provider="together", key_file=Path("nowhere"))
+    chosen = choose_speaker(job, {}, has_hibari=True, needs_key=False)
+    assert (chosen.provider.name, chosen.key, chosen.key_source) == ("together", None, None)
 
 
 @pytest.mark.parametrize("key", [None, "", " \n"])

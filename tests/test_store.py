@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import soundfile
@@ -85,6 +86,7 @@ def test_what_is_published_is_what_was_heard(tmp_path: Path, container: Containe
         frames=len(samples),
         bytes=path.stat().st_size,
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        mtime_ns=path.stat().st_mtime_ns,
     )
     assert (result.audio_s, result.rtf) == (1.0, 0.5)
 
@@ -183,6 +185,144 @@ def test_a_full_disk_found_out_while_writing_breaks_the_run(tmp_path: Path) -> N
         with pytest.raises(OutputBroken):
             shelf.publish([take("ch1")])
     assert files(tmp_path) == []
+
+
+# Sharing
+
+
+REFUSALS = [errno.EPERM, errno.EMLINK, errno.EXDEV, errno.EOPNOTSUPP, errno.ENOSYS]
+
+
+def test_shared_audio_is_one_file_with_two_names(tmp_path: Path) -> None:
+    with store(tmp_path) as shelf:
+        [source] = shelf.publish([take("ch1")])
+        shared = shelf.share([("ch2", source), ("ch3", source)])
+        assert list(shelf.layout.scratch.iterdir()) == []
+    assert files(tmp_path) == ["wav/ch1.wav", "wav/ch2.wav", "wav/ch3.wav"]
+    assert shared == [
+        msgspec.structs.replace(source, id=row_id, path=f"wav/{row_id}.wav")
+        for row_id in ("ch2", "ch3")
+    ]
+    inodes = {(tmp_path / name).stat().st_ino for name in files(tmp_path)}
+    assert len(inodes) == 1
+
+
+@pytest.mark.parametrize("number", REFUSALS)
+def test_where_a_file_has_one_name_only_it_is_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    monkeypatch.setattr(disk, "link", failing(number))
+    with store(tmp_path) as shelf:
+        [source] = shelf.publish([take("ch1")])
+        os.utime(tmp_path / "wav/ch1.wav", ns=(5, 5))
+        [shared] = shelf.share([("ch2", source)])
+    first, second = tmp_path / "wav/ch1.wav", tmp_path / "wav/ch2.wav"
+    assert first.read_bytes() == second.read_bytes()
+    assert first.stat().st_ino != second.stat().st_ino
+    assert shared.mtime_ns == second.stat().st_mtime_ns != 5
+    expected = msgspec.structs.replace(
+        source, id="ch2", path="wav/ch2.wav", mtime_ns=shared.mtime_ns
+    )
+    assert shared == expected
+
+
+def test_a_copy_is_durable_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disk, "link", failing(errno.EPERM))
+    with store(tmp_path) as shelf:
+        [source] = shelf.publish([take("ch1")])
+        steps: list[str] = []
+        for name in ("sync", "rename", "sync_directory"):
+            step = getattr(disk, name)
+
+            def noted(*told: object, name: str = name, step: Callable[..., None] = step) -> None:
+                steps.append(name)
+                step(*told)
+
+            monkeypatch.setattr(disk, name, noted)
+        shelf.share([("ch2", source)])
+    assert steps == ["sync", "rename", "sync_directory"]
+
+
+@pytest.mark.parametrize("links", [True, False])
+@pytest.mark.parametrize("how", ["gone", "shorter", "other"])
+def test_audio_that_is_not_what_it_was_is_not_shared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str, links: bool
+) -> None:
+    if not links:
+        monkeypatch.setattr(disk, "link", failing(errno.EPERM))
+    with store(tmp_path) as shelf:
+        one, other = shelf.publish([take("ch1"), take("ch2")])
+        path = tmp_path / "wav/ch1.wav"
+        whole = path.read_bytes()
+        if how == "gone":
+            path.unlink()
+        else:
+            path.write_bytes(whole[:-2] if how == "shorter" else whole[:-1] + b"?")
+            os.utime(path, ns=(5, 5))
+        told = shelf.share([("ch3", one), ("ch4", other)])
+        assert list(shelf.layout.scratch.iterdir()) == []
+    assert told[0] == Result(id="ch3", status="pending")
+    assert (told[1].status, told[1].path) == ("done", "wav/ch4.wav")
+    assert "wav/ch3.wav" not in files(tmp_path)
+
+
+def test_audio_that_was_only_touched_is_shared(tmp_path: Path) -> None:
+    with store(tmp_path) as shelf:
+        [source] = shelf.publish([take("ch1")])
+        os.utime(tmp_path / "wav/ch1.wav", ns=(5, 5))
+        [shared] = shelf.share([("ch2", source)])
+    assert (shared.status, shared.mtime_ns) == ("done", 5)
+
+
+def test_what_is_shared_takes_the_place_of_the_old(tmp_path: Path) -> None:
+    with store(tmp_path) as shelf:
+        [source] = shelf.publish([take("ch1")])
+        shelf.publish([take("ch2", PCM[:4800])])
+        shelf.share([("ch2", source)])
+    assert (tmp_path / "wav/ch1.wav").read_bytes() == (tmp_path / "wav/ch2.wav").read_bytes()
+
+
+def test_speaking_a_row_again_leaves_those_that_share_its_audio_alone(tmp_path: Path) -> None:
+    with store(tmp_path) as shelf:
+        [source] = shelf.publish([take("ch1")])
+        shelf.share([("ch2", source)])
+        shelf.publish([take("ch1", PCM[:4800])])
+    assert soundfile.info(tmp_path / "wav/ch1.wav").frames == 2400
+    assert soundfile.info(tmp_path / "wav/ch2.wav").frames == RATE_HZ
+
+
+def test_sharing_again_what_is_shared_changes_nothing(tmp_path: Path) -> None:
+    with store(tmp_path) as shelf:
+        [source] = shelf.publish([take("ch1")])
+        assert shelf.share([("ch2", source)]) == shelf.share([("ch2", source)])
+    assert files(tmp_path) == ["wav/ch1.wav", "wav/ch2.wav"]
+
+
+@pytest.mark.parametrize("step", ["rename", "link", "make_directory", "sync_directory"])
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EIO])
+def test_a_disk_that_fails_while_sharing_breaks_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, number: int
+) -> None:
+    with store(tmp_path, rows=5000) as shelf:
+        [source] = shelf.publish([take("ch1")])
+        monkeypatch.setattr(disk, step, failing(number))
+        with pytest.raises(OutputBroken, match=f"(?i){os.strerror(number)}"):
+            shelf.share([("ch2", source)])
+
+
+def test_the_way_is_cleared_when_all_is_written_and_nothing_has_its_name(tmp_path: Path) -> None:
+    seen: list[list[str]] = []
+    with store(tmp_path) as shelf:
+        shelf.publish([take("ch1")])
+
+        def clear() -> None:
+            seen.append(files(tmp_path))
+            seen.append(sorted(it.name for it in shelf.layout.scratch.iterdir()))
+
+        shelf.publish([take("ch2"), take("ch3"), take("ch4", b"", "failed")], clear)
+    assert seen == [["wav/ch1.wav"], ["2.part", "3.part"]]
 
 
 # Occupying

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from trio.testing import MockClock
 from batchtts.errors import (
     BadAudio,
     NotConnected,
+    OutputBroken,
     ProviderDown,
     RateLimited,
     ScriptRejected,
@@ -27,9 +29,14 @@ from batchtts.errors import (
     VoiceUnavailable,
 )
 from batchtts.model import Result, Take, Utterance, Voice
+from batchtts.record import begun as notebook
+from batchtts.record import disk
+from batchtts.record.begun import Begun, Sent
+from batchtts.run.budget import Budget
+from batchtts.run.crew import Crew
 from batchtts.run.pace import Breaker, InFlight
 from batchtts.run.retry import RetryPolicy
-from batchtts.run.worker import REMEMBERED, Crew, Worker
+from batchtts.run.worker import REMEMBERED, Worker
 from batchtts.wire import registry
 from batchtts.wire.kokoro import KOKORO
 from batchtts.wire.line import Line
@@ -152,6 +159,7 @@ class Studio:
 
     provider: Provider
     crew: Crew
+    stops: list[str]
 
     def worker(self, number: int = 0) -> Worker:
         return Worker(self.crew, number)
@@ -159,9 +167,15 @@ class Studio:
 
 @asynccontextmanager
 async def studio(
-    *answers: Said, in_flight: int = 8, attempts: int = 4, failures: int = 100
+    *answers: Said,
+    in_flight: int = 8,
+    attempts: int = 4,
+    failures: int = 100,
+    most_usd: float | None = None,
+    begun: Begun | None = None,
 ) -> AsyncIterator[Studio]:
     provider = Provider(deque(answers))
+    stops: list[str] = []
     async with trio.open_nursery() as connections:
         crew = Crew(
             name="run",
@@ -171,8 +185,12 @@ async def studio(
             in_flight=InFlight(in_flight),
             breaker=Breaker(failures=failures, patience_s=60.0),
             connections=connections,
+            budget=Budget(most_usd),
+            begun=begun,
+            path_of=lambda row_id: f"wav/{row_id}.wav",
+            stop=lambda: stops.append("stopped"),
         )
-        yield Studio(provider, crew)
+        yield Studio(provider, crew, stops)
 
 
 def row(
@@ -220,6 +238,7 @@ async def test_a_take_says_how_it_went(autojump_clock: MockClock) -> None:
         ttfa_s=0.25,
         synth_s=0.5,
         wall_s=0.6,
+        characters_sent=16,
         cost_usd=16 * 4e-6,
         context="run-0-0-0",
     )
@@ -582,7 +601,7 @@ async def test_a_row_that_goes_on_after_its_end_is_taken_back(autojump_clock: Mo
     assert (result.path, result.sha256, result.frames) == (None, None, None)
 
 
-async def test_what_was_paid_for_a_row_stays_paid_when_it_is_taken_back(
+async def test_a_row_that_is_taken_back_is_not_paid_for_once_more(
     autojump_clock: MockClock,
 ) -> None:
     async with studio(Stalled(""), Answer(), Answer(late=("run-7-0-1",))) as it:
@@ -591,7 +610,20 @@ async def test_what_was_paid_for_a_row_stays_paid_when_it_is_taken_back(
         await worker.take(row(8))
     [correction] = it.crew.corrections
     assert correction.result.attempts == before.result.attempts == 2
-    assert correction.result.cost_usd == before.result.cost_usd
+    assert (before.result.characters_sent, before.result.cost_usd) == (32, 32 * 4e-6)
+    assert (correction.result.characters_sent, correction.result.cost_usd) == (0, 0.0)
+
+
+async def test_what_is_taken_back_of_a_model_without_a_price_has_no_known_cost(
+    autojump_clock: MockClock,
+) -> None:
+    other = row(7, voice=Voice("narrator", "minimax/speech", "en"))
+    async with studio(Answer(), Answer(late=("run-7-0-0",))) as it:
+        worker = it.worker()
+        await worker.take(other)
+        await worker.take(replace(other, row=8, id="ch8"))
+    [correction] = it.crew.corrections
+    assert (correction.result.characters_sent, correction.result.cost_usd) == (0, None)
 
 
 async def test_a_context_that_nobody_knows_takes_nothing_back(autojump_clock: MockClock) -> None:
@@ -618,3 +650,206 @@ async def test_a_row_whose_own_segment_goes_on_after_its_end_is_failed(
     assert (take.result.status, take.result.error_code, take.pcm) == ("failed", "truncated", b"")
     assert it.crew.corrections == []
     assert take.result.cost_usd == pytest.approx(32 * 4e-6)
+
+
+# A budget
+
+PRICE_USD = len(SCRIPT) * 4e-6
+LONGER = "Call me Ishmael. Some years ago."  # two segments
+
+
+def money(it: Studio) -> tuple[float, float]:
+    return it.crew.budget.spent_usd, it.crew.budget.reserved_usd
+
+
+async def test_a_row_that_does_not_fit_is_left_untouched_and_ends_the_run(
+    autojump_clock: MockClock,
+) -> None:
+    async with studio(most_usd=1.5 * PRICE_USD) as it:
+        worker = it.worker()
+        assert spoken(await worker.take(row(0)))
+        assert it.stops == []
+        left = await worker.take(row(1))
+    assert (left.result.status, left.pcm, left.result.attempts) == ("pending", b"", 0)
+    assert (left.result.error_code, left.result.context) == (None, None)
+    assert it.stops == ["stopped"]
+    assert len(it.provider.scripts) == 1
+    assert money(it) == pytest.approx((PRICE_USD, 0.0))
+
+
+async def test_what_fits_exactly_is_spoken(autojump_clock: MockClock) -> None:
+    async with studio(most_usd=3 * PRICE_USD) as it:
+        assert all([spoken(await it.worker().take(row(n))) for n in range(3)])
+    assert it.stops == []
+
+
+async def test_all_of_a_row_must_fit_before_any_of_it_is_sent(autojump_clock: MockClock) -> None:
+    async with studio(most_usd=1.5 * PRICE_USD) as it:
+        take = await it.worker().take(row(script=LONGER))
+    assert (take.result.status, it.provider.scripts) == ("pending", [])
+
+
+async def test_workers_together_keep_within_the_budget(autojump_clock: MockClock) -> None:
+    async with studio(most_usd=3.5 * PRICE_USD) as it:
+        takes = []
+
+        async def take(number: int) -> None:
+            takes.append(await it.worker(number).take(row(number)))
+
+        async with trio.open_nursery() as nursery:
+            for number in range(8):
+                nursery.start_soon(take, number)
+    statuses = sorted(each.result.status for each in takes)
+    assert statuses == ["done"] * 3 + ["pending"] * 5
+    assert len(it.provider.scripts) == 3
+    assert money(it) == pytest.approx((3 * PRICE_USD, 0.0))
+
+
+async def test_a_retry_that_does_not_fit_gives_the_row_back_and_tells_what_it_cost(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    with Begun(tmp_path / "begun.jsonl") as begun:
+        async with studio(Stalled("x"), most_usd=1.5 * PRICE_USD, begun=begun) as it:
+            take = await it.worker().take(row())
+        assert (take.result.status, take.result.attempts, take.pcm) == ("pending", 1, b"")
+        assert it.stops == ["stopped"]
+        assert money(it) == pytest.approx((PRICE_USD, 0.0))
+        [left] = begun.unsettled()
+        assert (left.characters_sent, left.cost_usd) == pytest.approx((16, PRICE_USD))
+
+
+async def test_what_was_refused_is_free_to_be_spent(autojump_clock: MockClock) -> None:
+    busy: list[Said] = [RateLimited("429"), Closed(NotConnected("refused"))]
+    async with studio(Answer(), *busy * 3, most_usd=2 * PRICE_USD) as it:
+        for number in range(2):
+            assert spoken(await it.worker().take(row(number)))
+    assert it.stops == []
+
+
+async def test_a_row_that_is_dropped_gives_its_money_back(autojump_clock: MockClock) -> None:
+    async with studio(Answer(begins_s=100.0, takes_s=100.0), most_usd=1.0) as it:
+        with trio.move_on_after(5):
+            await it.worker().take(row())
+    assert it.crew.budget.reserved_usd == pytest.approx(0.0)
+
+
+async def test_a_row_that_cannot_be_spoken_gives_its_money_back(autojump_clock: MockClock) -> None:
+    async with studio(Closed(VoiceUnavailable("no such voice")), most_usd=1.0) as it:
+        await it.worker().take(row())
+    assert money(it) == pytest.approx((0.0, 0.0))
+
+
+# What is noted before it is sent
+
+
+class Notebook(Begun):
+    """Remembers all that was ever noted."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.every: list[Sent] = []
+
+    def note(self, told: Iterable[Sent]) -> None:
+        noted = list(told)
+        self.every += noted
+        super().note(noted)
+
+
+@pytest.fixture
+def begun(tmp_path: Path) -> Iterator[Notebook]:
+    with Notebook(tmp_path / "begun.jsonl") as begun:
+        yield begun
+
+
+def noted(begun: Notebook) -> list[int]:
+    return [each.characters_sent for each in begun.every]
+
+
+async def test_what_is_sent_is_noted_before_it_leaves(
+    autojump_clock: MockClock, begun: Notebook, tmp_path: Path
+) -> None:
+    async with studio(Answer(begins_s=9.0, takes_s=9.0), begun=begun) as it:
+        with trio.move_on_after(5):
+            await it.worker().take(row(3))
+    [left] = notebook.left(tmp_path / "begun.jsonl")
+    assert msgspec.structs.replace(left, cost_usd=None) == Sent(
+        take="run-3",
+        id="ch3",
+        path="wav/ch3.wav",
+        characters_sent=16,
+        provider="together",
+        model=KOKORO,
+    )
+    assert left.cost_usd == pytest.approx(PRICE_USD)
+
+
+async def test_every_attempt_is_noted_with_those_before_it(
+    autojump_clock: MockClock, begun: Notebook
+) -> None:
+    async with studio(Stalled("x"), Answer(), Stalled("x"), begun=begun) as it:
+        take = await it.worker().take(row(script=LONGER))
+    # Segments of 17 and 15 characters, each of them sent twice.
+    assert noted(begun) == [17, 34, 34 + 15, 34 + 30]
+    assert take.result.characters_sent == 34 + 30
+
+
+async def test_what_was_refused_is_withdrawn(autojump_clock: MockClock, begun: Notebook) -> None:
+    async with studio(Stalled("x"), RateLimited("429"), begun=begun) as it:
+        await it.worker().take(row())
+    assert noted(begun) == [16, 32, 16, 32]
+
+
+async def test_where_no_connection_came_about_nothing_is_noted_as_sent(
+    autojump_clock: MockClock, begun: Notebook
+) -> None:
+    nobody = Closed(NotConnected("connection refused"))
+    async with studio(nobody, nobody, begun=begun) as it:
+        await it.worker().take(row())
+    assert [characters for characters in noted(begun) if characters] == [16]
+    assert len(it.provider.scripts) == 1
+
+
+async def test_what_cannot_be_noted_is_not_sent(
+    autojump_clock: MockClock, begun: Notebook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    async with studio(begun=begun) as it:
+        monkeypatch.setattr(disk, "write_all", full)
+        with pytest.raises(OutputBroken, match="no space left"):
+            await it.worker().take(row())
+        assert it.provider.scripts == []
+        assert it.crew.slots.borrowed_tokens == 0
+
+
+async def test_a_model_without_a_price_is_noted_without_a_cost(
+    autojump_clock: MockClock, begun: Notebook
+) -> None:
+    async with studio(begun=begun) as it:
+        await it.worker().take(row(voice=Voice("narrator", "minimax/speech", "en")))
+    assert [(it.characters_sent, it.cost_usd) for it in begun.every] == [(16, None)]
+
+
+# A clock that is set
+
+
+@pytest.mark.parametrize("jump_s", [-3600.0, 3600.0])
+async def test_a_clock_that_is_set_meanwhile_changes_no_span(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, jump_s: float
+) -> None:
+    clock = time.time
+    async with studio(Answer(begins_s=1.0, takes_s=2.0)) as it:
+        taken: list[Take] = []
+
+        async def take() -> None:
+            taken.append(await it.worker().take(row()))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(take)
+            await trio.sleep(0.5)
+            monkeypatch.setattr(time, "time", lambda: clock() + jump_s)
+    [result] = [each.result for each in taken]
+    assert result.started_at is not None
+    assert result.finished_at == pytest.approx(result.started_at + 2.1, abs=1e-5)
+    assert result.wall_s == 2.1

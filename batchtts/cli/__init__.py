@@ -6,25 +6,33 @@ bodies: ``batchtts --help`` must not pay for pyarrow and trio.
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+from functools import partial
 from importlib import import_module
+from itertools import pairwise
 from types import TracebackType
 
 import click
 
 from batchtts import __version__
-from batchtts.errors import BatchttsError, Exit
+from batchtts.cli import streams
+from batchtts.cli.flags import Tongue
+from batchtts.errors import BatchttsError, Exit, one_line
 
 #: Command → its line in `batchtts --help`.
 COMMANDS = {
     "run": "Speak every script that is not spoken yet.",
     "plan": "Say what a run would do and cost; connect to nothing.",
     "status": "Say what has become of a job.",
+    "check": "Read everything back, and say what is not as recorded.",
     "transcribe": "Write down what is said in sound files.",
     "serve": "Be a provider, on this machine.",
     "providers": "List the providers.",
     "voices": "List the voices of a provider.",
     "doctor": "Try a provider, step by step.",
+    "selftest": "Prove on this machine that a kill loses nothing.",
 }
 
 
@@ -63,16 +71,20 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line and exit with the status of what was done."""
-    sys.excepthook = _report_bug
+    tongue = Tongue()
+    sys.excepthook = partial(_report_bug, tongue)
+    streams.mend()
+    if os.getpid() == 1:  # of a container, where a signal without a handler is lost
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(Exit.TERMINATED))
     try:
-        status = cli.main(prog_name="batchtts", standalone_mode=False)
+        status = cli.main(prog_name="batchtts", standalone_mode=False, obj=tongue)
     except click.exceptions.Abort:
         status = Exit.INTERRUPTED
     except click.ClickException as error:
-        error.show()
+        _complain_of_usage(error, tongue)
         status = Exit.USAGE
     except BatchttsError as error:
-        _complain(error)
+        _complain(error, tongue)
         status = error.exit_code
     except KeyboardInterrupt:
         status = Exit.INTERRUPTED
@@ -80,23 +92,40 @@ def main() -> None:
 
 
 def _report_bug(
-    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+    tongue: Tongue, kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
     """What nobody has caught is a bug: tell everything, and exit with a status of its own."""
-    sys.__excepthook__(kind, error, trace)
-    click.echo("batchtts: this is a bug in batchtts; nothing that was done is lost", err=True)
+    told = "this is a bug in batchtts; nothing that was done is lost"
+    if tongue.log_format == "json":
+        from traceback import format_exception
+
+        _echo_json(told, Exit.BUG, None, traceback="".join(format_exception(kind, error, trace)))
+    else:
+        sys.__excepthook__(kind, error, trace)
+        click.echo(f"batchtts: {told}", err=True)
     sys.exit(Exit.BUG)
 
 
-def _complain(error: BatchttsError) -> None:
+def _complain_of_usage(error: click.ClickException, tongue: Tongue) -> None:
+    """As click does it; on one line if that is for machines, wherever they ask for it."""
+    asks = ("--log-format", "json") in pairwise(sys.argv) or "--log-format=json" in sys.argv
+    if asks or tongue.log_format == "json":
+        _echo_json(one_line(error.format_message()), Exit.USAGE, None)
+    else:
+        error.show()
+
+
+def _complain(error: BatchttsError, tongue: Tongue) -> None:
     """One line on stderr, and the next step on another."""
+    if tongue.log_format == "json":
+        _echo_json(str(error), error.exit_code, error.hint)
+        return
     click.echo(f"batchtts: {one_line(str(error))}", err=True)
     if error.hint:
         click.echo(f"  hint: {one_line(error.hint)}", err=True)
 
 
-def one_line(text: str) -> str:
-    """Make text fit for a terminal: manifests and providers may hold anything."""
-    return "".join(
-        each if each.isprintable() else ascii(each)[1:-1] for each in " ".join(text.splitlines())
-    )
+def _echo_json(message: str, exit_code: Exit, hint: str | None, **facts: object) -> None:
+    from batchtts.cli.talk import spell_error
+
+    click.echo(spell_error(message, exit_code, hint, **facts), err=True)

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from batchtts.cli import one_line
-from batchtts.errors import SettingsError
+from batchtts.errors import SettingsError, one_line
 
 if TYPE_CHECKING:
     from batchtts.wire.provider import Provider

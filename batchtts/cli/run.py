@@ -7,60 +7,48 @@ from pathlib import Path
 
 import click
 
-from batchtts.cli.options import PATH, choosing, reading, speaking
+from batchtts.cli.flags import Flag, Sectioned, Tongue
+from batchtts.cli.options import (
+    PATH,
+    choosing,
+    keeping,
+    limiting,
+    pacing,
+    picking,
+    reading,
+    speaking,
+    telling,
+)
+from batchtts.errors import SettingsError
 
 
-@click.command()
+@click.command(cls=Sectioned)
 @click.argument("manifest", type=PATH)
 @reading
+@click.option(
+    "--show-settings",
+    cls=Flag,
+    is_flag=True,
+    help="Print every setting and where it comes from; run nothing.",
+)
 @choosing
 @speaking
-@click.option(
-    "-w",
-    "--workers",
-    type=click.IntRange(1, 1024),
-    metavar="N",
-    help="WebSockets open at once.  [default: the provider's, see `batchtts providers`]",
-)
-@click.option(
-    "--in-flight",
-    type=click.IntRange(1, 1024),
-    metavar="N",
-    help="Requests at the provider at once.  [default: the provider's, or as many as workers]",
-)
-@click.option(
-    "--attempts",
-    type=click.IntRange(1, 100),
-    metavar="N",
-    help="Tries at one segment.  [default: 4]",
-)
-@click.option(
-    "--grace",
-    "grace_s",
-    type=click.FloatRange(0),
-    metavar="SECONDS",
-    help="How long a stopped run may finish what is in flight.  [default: 30]",
-)
-@click.option(
-    "--record",
-    type=PATH,
-    metavar="DIR",
-    help="Write every conversation with the provider to a file in DIR, without the key.",
-)
-@click.option(
-    "--record-scripts/--no-record-scripts",
-    default=None,
-    help="With the scripts, or with an x for each of their letters.  [default: with]",
-)
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing unless something is wrong.")
-@click.option("--verbose", is_flag=True, help="Tell of every attempt that failed.")
-def run(manifest: Path, quiet: bool, verbose: bool, **flags: object) -> int:
+@picking
+@keeping
+@limiting
+@pacing
+@telling
+@click.pass_context
+def run(ctx: click.Context, /, manifest: Path, show_settings: bool, **flags: object) -> int:
     """Speak every script in MANIFEST that is not spoken yet.
 
     MANIFEST is a CSV, TSV, JSONL or Parquet table (plain or .gz) with a column
     of ids and one of texts, or a job file (.toml) that names one. Run the same
     command again after a crash, a kill or a full disk: what is recorded as done
     is not spoken again, and what failed is tried again.
+
+    A flag beats the environment (BATCHTTS_RUN_MAX_COST=5 is --max-cost 5), that
+    beats the job file, and that the default.
 
     \b
     Exit status:
@@ -77,19 +65,36 @@ def run(manifest: Path, quiet: bool, verbose: bool, **flags: object) -> int:
     \b
     Examples:
       batchtts run jobs/demo.csv
-      batchtts run corpus.parquet --provider together --workers 16
+      batchtts run corpus.parquet --provider together --max-cost 5
       batchtts run book.csv -o out/book --column id=line,text=words
+      batchtts run jobs/nightly.toml --show-settings
     """
     from batchtts.cli import talk
+    from batchtts.job.salvage import salvage
     from batchtts.job.settings import load
+    from batchtts.run.aftermath import aftermath
     from batchtts.run.job import run as run_job
 
     # What is imported stays, and audio makes no cycles: looking for some after
     # every 700 objects took a tenth of a run's processor time.
     gc.freeze()
     gc.set_threshold(50_000)
-    progress = talk.begin(quiet=quiet, verbose=verbose)
-    job = load(manifest, flags)
+    try:
+        job = load(manifest, flags)
+    except SettingsError:
+        if not show_settings:
+            refused = salvage(manifest, flags, ctx.ensure_object(Tongue).log_format)
+            talk.begin(refused)
+            with aftermath(refused):
+                raise
+        raise
+    if show_settings:
+        from batchtts.cli.sources import show
+
+        show(ctx, manifest, job)
+        return 0
+    ctx.ensure_object(Tongue).log_format = job.log_format
+    progress = talk.begin(job)
     summary = run_job(job, progress=progress)
-    talk.conclude(summary, quiet=quiet)
+    talk.conclude(summary, job)
     return summary.exit_code

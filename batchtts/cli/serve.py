@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import click
@@ -65,6 +66,7 @@ import click
     help="Without a message of the client.  [default: as each protocol has it]",
 )
 @click.option("--until-eof", is_flag=True, hidden=True, help="Stop when standard input ends.")
+@click.option("--attached", is_flag=True, hidden=True, help="The same, and at no signal.")
 def serve(
     host: str,
     port: int,
@@ -76,6 +78,7 @@ def serve(
     faults: Path | None,
     idle_s: float | None,
     until_eof: bool,
+    attached: bool,
 ) -> None:
     """Serve the voices of this machine until interrupted.
 
@@ -113,6 +116,9 @@ def serve(
         private_key=private_key,
         faults=faults,
         idle_s=idle_s,
-        until_eof=until_eof,
+        until_eof=until_eof or attached,
     )
+    if attached:  # whoever signals a whole service means the run, which still needs a voice
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
     raise SystemExit(trio.run(stay, settings))

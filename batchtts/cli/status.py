@@ -39,15 +39,19 @@ def status(out: Path, as_json: bool) -> None:
     """
     from batchtts.record.ledger import Ledger
     from batchtts.record.store import Layout
-    from batchtts.run.agenda import recall
+    from batchtts.run.memory import recall
 
     path = Layout(out).ledger
     if not path.is_file():
         raise UsageError(f"{out}: no ledger here", hint="name the output directory of a run")
     with Ledger.peek(path) as ledger:
         memory = recall(ledger)
-        results = ledger.results(sorted(memory.past.offsets.tolist()))
+        results = ledger.results(sorted(memory.past.addresses.tolist()))
         facts = _count(result for result in results if result is not None)
+    # Of all runs, and of ids that are in no manifest any more.
+    facts["characters_sent"] = int(memory.past.characters_sent.sum())
+    facts["cost_usd"] = round(memory.past.known_usd, 6)
+    facts["damaged_lines"] = len(memory.damaged)
     facts["manifest"] = memory.manifest
     click.echo(json.dumps(facts) if as_json else _tell(facts))
 
@@ -55,11 +59,10 @@ def status(out: Path, as_json: bool) -> None:
 def _count(results: Iterable[Result]) -> dict[str, Any]:
     statuses: Counter[str] = Counter()
     errors: Counter[str] = Counter()
-    audio_s, cost_usd, unpriced = 0.0, 0.0, 0
+    audio_s, unpriced = 0.0, 0
     for result in results:
         statuses[result.status] += 1
         audio_s += result.audio_s or 0.0
-        cost_usd += result.cost_usd or 0.0
         unpriced += result.is_unpriced
         if result.error_code is not None:
             errors[result.error_code] += 1
@@ -68,7 +71,6 @@ def _count(results: Iterable[Result]) -> dict[str, Any]:
         "failed": statuses["failed"],
         "taken_back": statuses["pending"],
         "audio_s": round(audio_s, 3),
-        "cost_usd": round(cost_usd, 6),
         "unpriced": unpriced,
         "errors": dict(errors.most_common()),
     }
@@ -84,4 +86,8 @@ def _tell(facts: dict[str, Any]) -> str:
         f" {facts['audio_s']:,} s of audio; {cost}",
     ]
     lines.extend(f"  {count:>7,}  {code}" for code, count in facts["errors"].items())
+    if facts["damaged_lines"]:
+        lines.append(
+            f"{facts['damaged_lines']:,} lines of the ledger are damaged; the next run mends it"
+        )
     return "\n".join(lines)

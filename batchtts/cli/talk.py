@@ -1,33 +1,58 @@
-"""What a run says on stderr: log lines, a bar on a terminal, a closing line."""
+"""What a run says on stderr: log lines or JSON, a bar on a terminal, the closing lines."""
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
-from batchtts.cli import one_line
-from batchtts.run.job import Summary
+import click
+import msgspec
+
+from batchtts.errors import Exit, one_line
+from batchtts.job.durations import spell
+from batchtts.notices import PLAIN, notice
 from batchtts.run.progress import Lines, Progress, Silent, spell_s
+from batchtts.run.summary import Summary
+
+if TYPE_CHECKING:
+    from batchtts.job.settings import Job
+
+log = logging.getLogger("batchtts.cli")
+
+SMALL_USD = 0.1  # below that, cents are too coarse
 
 
-def begin(*, quiet: bool, verbose: bool) -> Progress:
-    """Set up what is said, and return what shall be told how the run goes."""
-    progress, echo = _choose(quiet)
-    handler = _Handler(echo)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(place)s %(message)s", "%H:%M:%S"))
+def begin(job: Job | None = None) -> Progress:
+    """Set up what is said, and return what shall be told how the run goes.
+
+    Args:
+        job: Says how; None if nothing will be spoken.
+    """
+    is_quiet = job is not None and job.quiet
+    as_json = job is not None and job.log_format == "json"
+    progress, echo = _choose(is_silent=job is None or is_quiet, as_json=as_json)
     logger = logging.getLogger("batchtts")
-    logger.handlers = [handler]
-    logger.setLevel(logging.WARNING if quiet else logging.INFO)
-    if not verbose:
-        logging.getLogger("batchtts.run.worker").setLevel(logging.WARNING)
+    render: Callable[[logging.LogRecord], str] = _in_json if as_json else _in_text
+    logger.handlers = [_Handler(echo, render)]
+    logger.setLevel(logging.WARNING if is_quiet else logging.INFO)
+    tells_attempts = job is not None and job.verbose
+    workers = logging.getLogger("batchtts.run.worker")
+    workers.setLevel(logging.NOTSET if tells_attempts else logging.WARNING)
     return progress
 
 
-def _choose(quiet: bool) -> tuple[Progress, Callable[[str], None]]:
+def _choose(*, is_silent: bool, as_json: bool) -> tuple[Progress, Callable[[str], None]]:
     """A bar where somebody sees it; rich takes 0.1 s to import."""
-    if quiet or not sys.stderr.isatty():
-        return Silent() if quiet else Lines(), _echo
+    if is_silent:
+        return Silent(), _echo
+    if as_json or not getattr(sys.stderr, "isatty", bool)():
+        return Lines(), _echo
     from batchtts.cli.bar import Bar
 
     bar = Bar()
@@ -35,47 +60,139 @@ def _choose(quiet: bool) -> tuple[Progress, Callable[[str], None]]:
 
 
 def _echo(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
-    sys.stderr.flush()
+    with suppress(OSError):  # nobody listens any more: no reason to end a run
+        click.echo(line, err=True)
 
 
-def conclude(summary: Summary, *, quiet: bool) -> None:
-    """Say in a line or two what came out."""
-    if quiet and summary.exit_code == 0:
-        return
-    rows = f"{summary.rows:,} rows: {summary.done:,} done, {summary.failed:,} failed"
-    if summary.pending:
-        rows += f", {summary.pending:,} left"
-    if not summary.spoken:
-        is_idle = not (summary.pending or summary.failed)
-        spoken = "nothing to speak" if is_idle else "nothing spoken"
-    else:
-        pace = summary.spoken_audio_s / max(summary.wall_s, 1e-9)
-        spoken = (
-            f"{summary.spoken_audio_s:,.1f} s of audio in {spell_s(summary.wall_s)}"
-            f" ({pace:.1f} x real time)"
-        )
-    cost = spell_usd(summary.cost_usd, summary.unpriced)
-    sys.stderr.write(f"{rows}; {spoken}; {cost} in all\n")
-    sys.stderr.write(f"{summary.out}/results.parquet\n")
+class _Handler(logging.Handler):
+    """Log records, one line each whatever they hold."""
+
+    def __init__(
+        self, echo: Callable[[str], None], render: Callable[[logging.LogRecord], str]
+    ) -> None:
+        super().__init__()
+        self._echo = echo
+        self._render = render
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._echo(self._render(record))
+
+
+def _in_text(record: logging.LogRecord) -> str:
+    at = time.strftime("%H:%M:%S", time.localtime(record.created))
+    return one_line(f"{at} {_place(record)} {record.getMessage()}")
+
+
+def _in_json(record: logging.LogRecord) -> str:
+    return spell_json(
+        record.levelname.lower(),
+        getattr(record, "event", PLAIN),
+        _place(record),
+        record.getMessage(),
+        getattr(record, "facts", {}),
+        at=record.created,
+    )
+
+
+def _place(record: logging.LogRecord) -> str:
+    return str(getattr(record, "place", record.name.rpartition(".")[2]))
+
+
+def spell_json(
+    level: str, event: str, place: str, message: str, facts: Mapping[str, object], *, at: float
+) -> str:
+    """Return one line for machines: what every line has, then the facts of the event."""
+    time_utc = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
+    told: dict[str, object] = {
+        "time": time_utc.replace("+00:00", "Z"),
+        "level": level,
+        "event": event,
+        "place": place,
+        "message": message,
+    }
+    told.update((key, value) for key, value in facts.items() if key not in told)
+    return json.dumps(told, default=str)
+
+
+# ── the end ───────────────────────────────────────────────────────────────────
+
+#: What may end a run before its work is done → how it is told, and how its value is.
+_LIMITS: dict[str, tuple[str, Callable[[float], str]]] = {
+    "max_cost_usd": ("--max-cost", lambda usd: f"{usd:g}"),
+    "max_duration_s": ("--max-duration", spell),
+    "limit": ("--limit", lambda rows: f"{rows:.0f}"),
+}
+
+
+def conclude(summary: Summary, job: Job) -> None:
+    """Say in some lines what came out."""
+    first, *others = closing_lines(summary, job)
+    if job.log_format == "json":
+        level = logging.WARNING if summary.exit_code else logging.INFO
+        figures = msgspec.structs.asdict(summary)
+        log.log(level, "%s", first, extra=notice("summary", more=figures))
+    elif summary.exit_code or not job.quiet:
+        for line in (first, *others):
+            _echo(line)
+
+
+def closing_lines(summary: Summary, job: Job) -> list[str]:
+    """Return what there is to say of a run that has ended."""
+    lines = [f"{_rows(summary)}; {_speech(summary)}{_money(summary)}"]
+    if summary.limit is not None:
+        flag, told = _LIMITS.get(summary.limit, (summary.limit, str))
+        value = getattr(job, summary.limit, None)
+        flag += f" {told(value)}" if value is not None else ""
+        lines.append(f"stopped by {flag}: {summary.pending:,} rows left, run again")
+    lines.append(f"{summary.out}/results.parquet")
     if summary.failed:
-        sys.stderr.write(f"{summary.out}/failed.parquet says why; it is a manifest itself\n")
+        lines.append(f"{summary.out}/failed.parquet says why; it is a manifest itself")
+    return lines
+
+
+def _rows(summary: Summary) -> str:
+    told = f"{summary.rows:,} rows: {summary.done:,} done, {summary.failed:,} failed"
+    return f"{told}, {summary.pending:,} left" if summary.pending else told
+
+
+def _speech(summary: Summary) -> str:
+    shared = ""
+    if summary.shared:
+        shared = f", {summary.shared:,} rows share the audio of others"
+    if summary.spoken:
+        pace = summary.spoken_audio_s / max(summary.wall_s, 1e-9)
+        return (
+            f"{summary.spoken_audio_s:,.1f} s of audio in {spell_s(summary.wall_s)}"
+            f" ({pace:.1f} x real time){shared}"
+        )
+    if shared:
+        return f"nothing spoken{shared}"
+    return "nothing spoken" if summary.pending or summary.failed else "nothing to speak"
+
+
+def _money(summary: Summary) -> str:
+    """What was spent of what was estimated, unless both are nothing, and what all runs spent."""
+    parts = []
+    spent, estimated = (spell_usd(it, 0) for it in (summary.spent_usd, summary.estimated_usd))
+    if {spent, estimated} != {spell_usd(0, 0)}:
+        parts.append(f"{spent} spent of {estimated} estimated")
+    if summary.cost_usd or summary.unpriced or not parts:
+        parts.append(f"{spell_usd(summary.cost_usd, summary.unpriced)} in all")
+    return f"; {', '.join(parts)}"
 
 
 def spell_usd(known: float, unpriced: int) -> str:
     """A sum of money, some of which may not be known."""
     if unpriced and not known:
         return "price not known"
-    return f"at least ${known:,.2f}" if unpriced else f"${known:,.2f}"
+    told = f"${known:,.2f}" if known >= SMALL_USD or not known else f"${known:.4f}"
+    return f"at least {told}" if unpriced else told
 
 
-class _Handler(logging.Handler):
-    """Log lines, one line each whatever they hold."""
+# ── what went wrong ───────────────────────────────────────────────────────────
 
-    def __init__(self, echo: Callable[[str], None]) -> None:
-        super().__init__()
-        self._echo = echo
 
-    def emit(self, record: logging.LogRecord) -> None:
-        record.place = getattr(record, "place", record.name.rpartition(".")[2])
-        self._echo(one_line(self.format(record)))
+def spell_error(message: str, exit_code: Exit, hint: str | None, **facts: object) -> str:
+    """Return the last line of a run that was refused or broken, for machines."""
+    told = {"exit_code": int(exit_code), "hint": hint, **facts}
+    return spell_json("error", "error", "run", message, told, at=time.time())

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from batchtts.cli import one_line
 from batchtts.cli.options import PATH
+from batchtts.errors import one_line
 
 if TYPE_CHECKING:
     from batchtts.review.transcribe import Transcript

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from batchtts.errors import SettingsError
+from batchtts.notices import notice
 
 LONGEST_BYTES = 16 * 1024
 
@@ -52,7 +53,7 @@ def _read(path: Path) -> str:
     """Return the only line of a file; say so if others may read it, too."""
     try:
         with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
+            status = os.fstat(file.fileno())
             text = file.read(LONGEST_BYTES + 1).decode("utf-8", errors="replace").strip()
     except OSError as error:
         told = os.strerror(error.errno) if error.errno else str(error)
@@ -61,6 +62,17 @@ def _read(path: Path) -> str:
         raise SettingsError(f"key_file {path} is empty")
     if len(text.splitlines()) > 1 or len(text) > LONGEST_BYTES:
         raise SettingsError(f"key_file {path} holds more than one line")
-    if stat.S_ISREG(mode) and mode & 0o077:
-        log.warning("key_file %s is open to others than you; chmod 600 %s", path, path)
+    if _is_open_to_others(status):
+        told = "key_file %s is open to others than you; chmod 600 %s"
+        log.warning(told, path, path, extra=notice("key_file_open", "keys"))
     return text
+
+
+def _is_open_to_others(status: os.stat_result) -> bool:
+    """Whether more people than need be may read it.
+
+    The secret of a service or a container is another user's file, often root's; the bits
+    of its group, or of the access list that hides there, are how we may read it at all.
+    """
+    others = 0o077 if status.st_uid == os.geteuid() else 0o007
+    return stat.S_ISREG(status.st_mode) and bool(status.st_mode & others)

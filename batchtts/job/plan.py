@@ -7,11 +7,12 @@ costs nothing. Per row a few bytes are kept, whatever its script.
 from __future__ import annotations
 
 import json
+import math
 from array import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,9 +20,12 @@ from batchtts.model import AudioFormat, Status, Voice
 
 NEW, CHANGED, FAILED, DONE = range(4)
 
+_AT_ONCE = 8192
+
 _KINDS: dict[Status, int] = {"pending": NEW, "failed": FAILED, "done": DONE}
 
 Ints = np.ndarray[tuple[int], np.dtype[np.int64]]
+Floats = np.ndarray[tuple[int], np.dtype[np.float64]]
 Kinds = np.ndarray[tuple[int], np.dtype[np.uint8]]
 
 
@@ -47,39 +51,78 @@ class Fingerprints:
         return str(whole.hexdigest()[:32])
 
 
+class Told(NamedTuple):
+    """What one ledger line tells of an id."""
+
+    id_hash: int
+    address: int
+    status: Status
+    fingerprint: int  # its first 64 bits
+    characters_sent: int = 0
+    cost_usd: float = 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class Past:
     """What the ledger says of each id that it knows: arrays of one length, ids unique.
 
     Attributes:
         id_hashes: hash() of the ids, ascending.
-        offsets: Where the last line of each begins.
-        kinds: NEW (taken back), FAILED or DONE.
+        addresses: Where the last line of each is found.
+        kinds: NEW (taken back, or never finished), FAILED or DONE.
         fingerprints: The first 64 bits of each, as a signed number.
+        characters_sent, costs_usd: Of all lines about the id; see sum_usd().
     """
 
     id_hashes: Ints
-    offsets: Ints
+    addresses: Ints
     kinds: Kinds
     fingerprints: Ints
+    characters_sent: Ints
+    costs_usd: Floats
 
     @classmethod
-    def of(cls, lines: Iterable[tuple[int, int, Status, str]]) -> Past:
-        """Fold (id hash, offset, status, fingerprint), oldest first; the last one counts."""
-        hashes, offsets, kinds, prints = _columns(lines)
+    def of(cls, lines: Iterable[Told]) -> Past:
+        """Fold lines, oldest first; the last one about an id counts, and what all have cost."""
+        hashes, addresses, kinds, prints, sent, costs = _columns(lines)
         # Of equal ids the stable order puts the last line last; that one is kept.
         order = np.argsort(hashes, kind="stable")
         ordered = hashes[order]
-        last = np.append(ordered[1:] != ordered[:-1], [True] if len(ordered) else [])
-        keep = order[last.astype(bool)]
-        return cls(hashes[keep], offsets[keep], kinds[keep], prints[keep])
+        if not len(ordered):
+            return cls(hashes, addresses, kinds, prints, sent, costs)
+        first = np.flatnonzero(np.append([True], ordered[1:] != ordered[:-1]))
+        keep = order[np.append(first[1:], len(ordered)) - 1]
+        return cls(
+            hashes[keep],
+            addresses[keep],
+            kinds[keep],
+            prints[keep],
+            np.add.reduceat(sent[order], first),
+            np.add.reduceat(costs[order], first),
+        )
 
     def find(self, id_hashes: Ints) -> Ints:
         """Return for each id its place in the arrays, or -1."""
-        if not len(self.id_hashes):
-            return np.full(len(id_hashes), -1, dtype=np.int64)
-        at = np.searchsorted(self.id_hashes, id_hashes).clip(max=len(self.id_hashes) - 1)
-        return np.where(self.id_hashes[at] == id_hashes, at, -1)
+        return _find(self.id_hashes, id_hashes)
+
+    @property
+    def known_usd(self) -> float:
+        """What all lines together have cost, as far as prices are known."""
+        return float(np.nansum(self.costs_usd))
+
+    def in_order(self) -> Iterator[tuple[int, int, float]]:
+        """Yield address, characters and dollars of each id, addresses ascending."""
+        order = np.argsort(self.addresses)
+        for start in range(0, len(order), _AT_ONCE):
+            some = order[start : start + _AT_ONCE]
+            columns = (self.addresses[some], self.characters_sent[some], self.costs_usd[some])
+            yield from zip(*(column.tolist() for column in columns), strict=True)
+
+    def spoken(self, lost: Ints) -> tuple[Ints, Ints]:
+        """Return the fingerprints of what is done and not lost, ascending, and where each is."""
+        done = (self.kinds == DONE) & ~np.isin(self.addresses, lost)
+        prints, at = np.unique(self.fingerprints[done], return_index=True)
+        return prints, self.addresses[done][at]
 
 
 @dataclass(slots=True)
@@ -88,13 +131,21 @@ class Plan:
 
     Attributes:
         kinds: Shape (rows,): NEW, CHANGED, FAILED or DONE.
-        offsets: Shape (rows,): the ledger line that counts, or -1.
-        gone: Ids in the ledger that the manifest has no longer.
+        addresses: Shape (rows,): the ledger line that counts, or -1.
+        replaces: Shape (rows,): the line about audio that is there and is not what is
+            wanted now, or -1.
+        characters_sent, costs_usd: Shape (rows,): of all attempts of all runs; see sum_usd().
+        gone: Where the ledger tells of ids that the manifest has no longer.
+        settled: Shape (rows,): rows that this run has come to an end with.
     """
 
     kinds: Kinds
-    offsets: Ints
-    gone: int
+    addresses: Ints
+    replaces: Ints
+    characters_sent: Ints
+    costs_usd: Floats
+    gone: Ints
+    settled: np.ndarray[tuple[int], np.dtype[np.bool_]]
 
     def count(self, kind: int) -> int:
         """How many rows are of a kind."""
@@ -105,24 +156,115 @@ class Plan:
         """How many rows are not done."""
         return len(self.kinds) - self.count(DONE)
 
-    def settle(self, row: int, kind: int, offset: int) -> None:
-        """A row has become DONE or FAILED, as the ledger line at *offset* says."""
+    def settle(self, row: int, kind: int, address: int) -> None:
+        """A row has become DONE or FAILED, as the ledger line at *address* says."""
         self.kinds[row] = kind
-        self.offsets[row] = offset
+        self.addresses[row] = address
+        self.replaces[row] = -1
+        self.settled[row] = True
+
+    def spend(self, row: int, characters: int, cost_usd: float | None) -> None:
+        """So much more was spent on a row."""
+        self.characters_sent[row] += characters
+        self.costs_usd[row] += sum_usd(characters, cost_usd)
+
+    def restate(self, row: int, address: int, characters: int, cost_usd: float | None) -> None:
+        """So much more was spent on a row, and to no avail: all else stays as it was."""
+        self.spend(row, characters, cost_usd)
+        if self.replaces[row] >= 0:
+            self.replaces[row] = address
+        elif self.addresses[row] >= 0:
+            self.addresses[row] = address
+
+    def reopen(self, rows: Ints, kind: int) -> None:
+        """Rows that were done are to be done again; their audio is there meanwhile."""
+        was_done = rows[self.kinds[rows] == DONE]
+        self.replaces[was_done] = self.addresses[was_done]
+        self.kinds[was_done] = kind
+        self.addresses[was_done] = -1
+
+    def close(self, rows: Ints) -> None:
+        """Rows that were reopened stay done after all."""
+        self.kinds[rows] = DONE
+        self.addresses[rows] = self.replaces[rows]
+        self.replaces[rows] = -1
 
 
 def make_plan(id_hashes: Ints, fingerprints: Ints, past: Past) -> Plan:
     """Compare each row of the manifest with the past."""
     place = past.find(id_hashes)
     known = place >= 0
-    if not len(past.id_hashes):
-        return Plan(np.full(len(place), NEW, dtype=np.uint8), place, 0)
-    kinds = np.where(known, past.kinds[place], NEW).astype(np.uint8)
-    same = known & (past.fingerprints[place] == fingerprints)
-    kinds[known & ~same & (kinds == DONE)] = CHANGED
+
+    def recalled(values: np.ndarray[Any, Any], otherwise: int) -> np.ndarray[Any, Any]:
+        if not len(values):
+            return np.full(len(place), otherwise, dtype=values.dtype)
+        return np.where(known, values[place], otherwise).astype(values.dtype)
+
+    kinds = recalled(past.kinds, NEW)
+    addresses = recalled(past.addresses, -1)
+    same = known & (recalled(past.fingerprints, 0) == fingerprints)
+    changed = known & ~same & (kinds == DONE)
+    kinds[changed] = CHANGED
     kinds[known & ~same & (kinds == FAILED)] = NEW
-    offsets = np.where(same & (kinds != NEW), past.offsets[place], -1)
-    return Plan(kinds, offsets, len(past.id_hashes) - int(np.count_nonzero(known)))
+    is_missed = np.isin(past.id_hashes, id_hashes, invert=True) & (past.kinds != NEW)
+    return Plan(
+        kinds=kinds,
+        addresses=np.where(same & (kinds != NEW), addresses, -1),
+        replaces=np.where(changed, addresses, -1),
+        characters_sent=recalled(past.characters_sent, 0),
+        costs_usd=recalled(past.costs_usd, 0),
+        gone=np.sort(past.addresses[is_missed]),
+        settled=np.zeros(len(place), np.bool_),
+    )
+
+
+def find_twins(fingerprints: Ints, rows: Ints) -> tuple[Ints, Ints]:
+    """Of rows with the same fingerprint the first one speaks for the others.
+
+    Args:
+        fingerprints: Of all rows, shape (all,).
+        rows: Those to look at, ascending.
+
+    Returns:
+        The rows that are spoken for, ascending, and for each the one that speaks.
+    """
+    _, first, inverse = np.unique(fingerprints[rows], return_index=True, return_inverse=True)
+    speaker = rows[first[inverse]]
+    others = speaker != rows
+    return rows[others], speaker[others]
+
+
+def find_spoken(fingerprints: Ints, rows: Ints, past: Past, *, lost: Ints) -> tuple[Ints, Ints]:
+    """Find rows whose audio is there already, under another id.
+
+    Args:
+        lost: Addresses of lines whose audio is not there any more.
+
+    Returns:
+        Those of *rows*, and for each the address of a line that tells of its audio.
+    """
+    prints, addresses = past.spoken(lost)
+    at = _find(prints, fingerprints[rows])
+    return rows[at >= 0], addresses[at[at >= 0]]
+
+
+def _find(ascending: Ints, sought: Ints) -> Ints:
+    if not len(ascending):
+        return np.full(len(sought), -1, dtype=np.int64)
+    at = np.searchsorted(ascending, sought).clip(max=len(ascending) - 1)
+    return np.where(ascending[at] == sought, at, -1)
+
+
+def sum_usd(characters_sent: int, cost_usd: float | None) -> float:
+    """A cost as sums need it: not a number if something was sent and the price is not known."""
+    if cost_usd is None:
+        return math.nan if characters_sent else 0.0
+    return cost_usd
+
+
+def hash_script(script: str) -> str:
+    """Return 16 hexadecimal digits that stand for a script."""
+    return sha256(script.encode()).hexdigest()[:16]
 
 
 def short(fingerprint: str) -> int:
@@ -144,16 +286,21 @@ def contested(names: Ints, ids: Ints) -> frozenset[int]:
     return frozenset(values[counts > 1].tolist())
 
 
-def _columns(lines: Iterable[tuple[int, int, Status, str]]) -> tuple[Ints, Ints, Kinds, Ints]:
-    hashes, offsets, kinds, prints = array("q"), array("q"), array("B"), array("q")
-    for id_hash, offset, status, fingerprint in lines:
-        hashes.append(id_hash)
-        offsets.append(offset)
-        kinds.append(_KINDS[status])
-        prints.append(short(fingerprint))
+def _columns(lines: Iterable[Told]) -> tuple[Ints, Ints, Kinds, Ints, Ints, Floats]:
+    hashes, addresses, prints, sent = (array("q") for _ in range(4))
+    kinds, costs = array("B"), array("d")
+    for line in lines:
+        hashes.append(line.id_hash)
+        addresses.append(line.address)
+        kinds.append(_KINDS[line.status])
+        prints.append(line.fingerprint)
+        sent.append(line.characters_sent)
+        costs.append(line.cost_usd)
     return (
         np.array(hashes, dtype=np.int64),
-        np.array(offsets, dtype=np.int64),
+        np.array(addresses, dtype=np.int64),
         np.array(kinds, dtype=np.uint8),
         np.array(prints, dtype=np.int64),
+        np.array(sent, dtype=np.int64),
+        np.array(costs, dtype=np.float64),
     )

@@ -1,7 +1,7 @@
 """What a run is asked to do: one frozen value from flags, environment and a job file.
 
-A flag beats the job file, the job file beats the default. Unknown keys are
-refused: a misspelled limit must not become no limit.
+A flag beats the environment, that beats the job file, and that the default.
+Unknown keys are refused: a misspelled limit must not become no limit.
 """
 
 from __future__ import annotations
@@ -9,16 +9,16 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
 
 from batchtts.errors import SettingsError, UtteranceError
 from batchtts.hints import meant, misfit
-from batchtts.job import keys
+from batchtts.job import durations, keys, ping
 from batchtts.model import AudioFormat, Container, Voice
 from batchtts.wire import registry
 from batchtts.wire.provider import Manner, Provider
@@ -26,11 +26,22 @@ from batchtts.wire.provider import Manner, Provider
 LOCAL = "local"
 
 #: What a job file names relative to itself.
-_PATHS = ("manifest", "out", "key_file", "record")
+_PATHS = ("manifest", "out", "key_file", "record", "metrics")
+
+#: What may also be told as ``1h30m``.
+_DURATIONS = ("grace_s", "outage_s", "max_duration_s", "hook_timeout_s")
+
+#: What `Job.columns` may say the name of.
+ROLES = ("id", "text", "voice", "model", "language", "speed")
+
+LogFormat = Literal["text", "json"]
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything that a run can be told. Only the manifest must be named.
+
+    What ends in ``_s`` may be a text such as ``1h30m``, too. *quiet*, *verbose* and
+    *log_format* are for the command line alone.
 
     Attributes:
         manifest: CSV, TSV, JSONL or Parquet.
@@ -52,6 +63,25 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         columns: What a column of the manifest is called here → its name there.
         grace_s: How long a stopped run may finish what is in flight.
         outage_s: How long nobody may be reached before the run gives up.
+        max_cost_usd: What this run may spend, by the list prices; a row that would go
+            beyond is not begun.
+        max_duration_s: After so long no row is begun; what is in flight has *grace_s*.
+        limit: Rows that this run begins, at most.
+        sample, seed: So many rows of the manifest, chosen by their ids, and no others.
+        again: Speak only these, done or not: ``failed``, ``all``, or ids; ``id:failed``
+            is a row whose id is such a word.
+        prune: Remove the audio of rows that the manifest has no longer.
+        dedup: Rows with the same script, voice and settings are spoken once.
+        prices: US dollars for a million characters, by model, in place of the list prices.
+        snapshot_bytes: A ledger that is longer is folded into a snapshot.
+        quiet: Say nothing unless something is wrong.
+        verbose: Tell of every attempt that failed.
+        log_format: Lines for people, or objects of JSON.
+        metrics: A file for Prometheus, written when the run ends.
+        on_success, on_failure: A command, for ``sh -c`` or in words, when the run has
+            ended with status 0, or with any other.
+        ping_url: Asked for when the run has ended with status 0; else ``/fail`` below it.
+        hook_timeout_s: How long a command may take.
     """
 
     manifest: Path
@@ -75,6 +105,24 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     columns: dict[str, str] = {}
     grace_s: Annotated[float, msgspec.Meta(ge=0)] = 30.0
     outage_s: Annotated[float, msgspec.Meta(ge=0)] = 120.0
+    max_cost_usd: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    max_duration_s: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    sample: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    seed: int = 0
+    again: tuple[str, ...] = ()
+    prune: bool = False
+    dedup: bool = True
+    prices: dict[str, Annotated[float, msgspec.Meta(ge=0)]] = {}
+    snapshot_bytes: Annotated[int, msgspec.Meta(ge=1)] = 64 << 20
+    quiet: bool = False
+    verbose: bool = False
+    log_format: LogFormat = "text"
+    metrics: Path | None = None
+    on_success: str | tuple[str, ...] | None = None
+    on_failure: str | tuple[str, ...] | None = None
+    ping_url: str | None = None
+    hook_timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 60.0
 
     def __post_init__(self) -> None:
         for name in _PATHS:
@@ -131,19 +179,21 @@ def load(path: Path, flags: Mapping[str, object]) -> Job:
 
     Args:
         flags: None or an empty tuple is a flag that was not given; those of
-            ``options`` are pairs, each of which beats the one of its name in the file.
+            ``options`` are pairs, each of which beats the one of its name in the file,
+            and so does each of ``columns``.
 
     Raises:
         SettingsError: an unknown key, a value that does not fit.
     """
     settings: dict[str, object] = {"manifest": path}
     if path.suffix.lower() == ".toml":
-        settings = _read(path)
+        settings = read(path)
     given = {name: value for name, value in flags.items() if value not in (None, ())}
-    options: Any = given.pop("options", ())
-    inherited = settings.setdefault("options", {})
-    if isinstance(inherited, dict):  # else it is refused
-        inherited.update(options)
+    for table in ("options", "columns"):
+        more: Any = given.pop(table, ())
+        inherited = settings.setdefault(table, {})
+        if isinstance(inherited, dict):  # else it is refused
+            inherited.update(more)
     settings.update(given)
     return _convert(settings, path)
 
@@ -158,14 +208,54 @@ def check(job: Job) -> Job:
 
 
 def _convert(settings: Mapping[str, object], path: Path) -> Job:
+    told = {**settings, **_durations(settings, path)}
+    if isinstance(told.get("again"), str):
+        told["again"] = (told["again"],)
     try:
-        return msgspec.convert(settings, Job, dec_hook=_decode_path)
+        job = msgspec.convert(told, Job, dec_hook=_decode_path)
     except msgspec.ValidationError as error:
         key, problem = misfit(error)
         raise SettingsError(f"{path}: {key}: {problem}" if key else f"{path}: {problem}") from None
+    _check_sense(job, path)
+    return job
 
 
-def _read(path: Path) -> dict[str, object]:
+def _durations(settings: Mapping[str, object], path: Path) -> dict[str, float]:
+    """What is told as a text, in seconds."""
+    found = {}
+    for key in _DURATIONS:
+        value = settings.get(key)
+        if isinstance(value, str):
+            try:
+                found[key] = durations.parse_s(value)
+            except ValueError as error:
+                raise SettingsError(f"{path}: {key}: {error}", hint=durations.EXAMPLES) from None
+    return found
+
+
+def _check_sense(job: Job, path: Path) -> None:
+    """Refuse what has the right type and means nothing."""
+    for role in job.columns:
+        if role not in ROLES:
+            hint = meant(role, ROLES, otherwise=f"there are: {', '.join(ROLES)}")
+            raise SettingsError(f"{path}: unknown key {role!r} in columns", hint=hint)
+    for key in ("on_success", "on_failure"):
+        command = getattr(job, key)
+        if command is not None and not (command and command[0].strip()):
+            raise SettingsError(f"{path}: {key}: no command")
+    problem = job.ping_url is not None and ping.find_problem(job.ping_url)
+    if problem:
+        raise SettingsError(f"{path}: ping_url: {problem}", hint="for example https://host/path")
+    if "" in job.again:
+        raise SettingsError(f"{path}: again: an empty id", hint="failed, all, or ids of rows")
+
+
+def read(path: Path) -> dict[str, object]:
+    """Return what a job file says, its paths as seen from here.
+
+    Raises:
+        SettingsError: it cannot be read, has an unknown key, or names no manifest.
+    """
     try:
         settings: dict[str, object] = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -190,16 +280,23 @@ def _decode_path(wanted: type, value: object) -> object:
     raise ValueError(f"expected {wanted.__name__}, got {type(value).__name__}")
 
 
-def choose_speaker(job: Job, environment: Mapping[str, str], *, has_hibari: bool) -> Speaker:
+def choose_speaker(
+    job: Job, environment: Mapping[str, str], *, has_hibari: bool, needs_key: bool = True
+) -> Speaker:
     """Decide who speaks.
 
     Args:
         has_hibari: Whether the best of the embedded voices is installed.
+        needs_key: Whether a key is looked for; a plan calls nobody.
 
     Raises:
-        SettingsError: no such provider, voice or endpoint, or a key is missing.
+        SettingsError: no such provider, voice or endpoint, a key is missing, or what
+            may be spent is limited and the price is not known.
     """
     provider, why = _choose_provider(job, environment)
+    if job.prices:
+        prices = {**provider.usd_per_million_chars, **job.prices}
+        provider = replace(provider, usd_per_million_chars=prices)
     name = job.voice
     if provider.name == LOCAL and not has_hibari and not (name or job.model or job.language):
         name, why = "pico_us", "hibari is not installed: speaking with pico_us"
@@ -209,8 +306,10 @@ def choose_speaker(job: Job, environment: Mapping[str, str], *, has_hibari: bool
         provider.dialect(Manner(voice=voice, speed=job.speed, options=job.options))
     except UtteranceError as error:
         raise SettingsError(str(error), hint=error.hint) from None
+    if job.max_cost_usd is not None and provider.cost_usd(voice.model, 1) is None:
+        raise no_price(provider, voice.model)
     url = _find_address(provider, job)
-    key = _find_key(provider, job, environment)
+    key = _find_key(provider, job, environment) if needs_key else None
     return Speaker(
         provider=provider,
         url=url,
@@ -221,6 +320,15 @@ def choose_speaker(job: Job, environment: Mapping[str, str], *, has_hibari: bool
         why=why,
         word_timestamps=job.word_timestamps,
         options=job.options,
+    )
+
+
+def no_price(provider: Provider, model: str) -> SettingsError:
+    """Say that a limit on cost cannot be kept, and how it can."""
+    return SettingsError(
+        f"max_cost_usd: the price of {model} at {provider.name} is not known",
+        hint=f'tell US dollars for a million characters: prices = {{ "{model}" = 15.0 }} '
+        "in a job file",
     )
 
 

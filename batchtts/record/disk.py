@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from batchtts.errors import OutputBroken
@@ -18,6 +18,7 @@ Buffer = bytes | memoryview
 
 FILE_MODE = 0o666  # less the user's umask
 DIRECTORY_MODE = 0o777
+GATHERED_BYTES = 1 << 18
 
 
 @contextmanager
@@ -38,6 +39,11 @@ def create(path: Path | str) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
 
 
+def open_to_append(path: Path | str) -> int:
+    """Open or begin a file and return its descriptor; every write goes to its end."""
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, FILE_MODE)
+
+
 def write_all(descriptor: int, data: Buffer) -> None:
     """Write every byte; a write may be short."""
     view = memoryview(data)
@@ -45,9 +51,55 @@ def write_all(descriptor: int, data: Buffer) -> None:
         view = view[os.write(descriptor, view) :]
 
 
+class Sink:
+    """An open file as the writers of Parquet want one: gathers bytes for write_all.
+
+    After a failure it takes everything and keeps nothing: the error was told, and a
+    writer that is thrown away tries to close what it has begun.
+    """
+
+    closed = False
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._gathered = bytearray()
+        self._has_failed = False
+
+    def write(self, data: Buffer) -> int:
+        """Take all of it."""
+        self._gathered += data
+        if len(self._gathered) >= GATHERED_BYTES:
+            self.flush()
+        return len(data)
+
+    def flush(self) -> None:
+        """Write what was gathered."""
+        gathered, self._gathered = bytes(self._gathered), bytearray()
+        if self._has_failed or not gathered:
+            return
+        try:
+            write_all(self._descriptor, gathered)
+        except OSError:
+            self._has_failed = True
+            raise
+
+    def writable(self) -> bool:
+        """It is for writing."""
+        return True
+
+    def close(self) -> None:
+        """The descriptor is somebody else's to close."""
+        self.flush()
+
+
 def sync(descriptor: int) -> None:
     """Make the content of an open file durable."""
     os.fsync(descriptor)
+
+
+def truncate(descriptor: int, size_bytes: int) -> None:
+    """Cut an open file off."""
+    os.ftruncate(descriptor, size_bytes)
 
 
 def sync_directory(path: Path | str) -> None:
@@ -64,6 +116,22 @@ def rename(source: Path | str, target: Path | str) -> None:
     os.replace(source, target)  # noqa: PTH105  # one durable step, named after the system call
 
 
+def link(source: Path | str, target: Path | str) -> None:
+    """Give the content of a file one more name."""
+    os.link(source, target)
+
+
+def remove(path: Path | str) -> None:
+    """Take a name away; it may be gone already."""
+    with suppress(FileNotFoundError):
+        os.unlink(path)  # noqa: PTH108  # named after the system call
+
+
+def create_directory(path: Path) -> None:
+    """Create a directory whose parent is there; it may be there already."""
+    path.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
+
+
 def make_directory(path: Path) -> None:
     """Create a directory with its parents, and make their names durable."""
     missing = []
@@ -71,7 +139,7 @@ def make_directory(path: Path) -> None:
         missing.append(path)
         path = path.parent
     for directory in reversed(missing):
-        directory.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
+        create_directory(directory)
         sync_directory(directory.parent)
 
 

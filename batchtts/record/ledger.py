@@ -4,6 +4,10 @@ The ledger is the only authority on what is finished; the audio files are not,
 because a WAV cut short by a kill still opens and plays. A line is written only
 after its file is durable, so every line is true, and a missing line costs at
 most one utterance spoken twice. The last line about an id is the one that counts.
+
+A ledger that has grown long is folded: the last line of each id goes into a snapshot
+beside it, and the ledger begins anew with a line that names it. An *address* is where
+a line is found again: a row of the snapshot, or beyond those an offset in the file.
 """
 
 from __future__ import annotations
@@ -11,53 +15,29 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from itertools import chain, islice
 from pathlib import Path
-from typing import Annotated, Self, TypeVar
+from typing import Self, TypeVar
 
 import msgspec
+import pyarrow as pa
 
 from batchtts.errors import LedgerBroken
-from batchtts.model import Result, Status
-from batchtts.record import disk
-
-VERSION = 1
-
-
-class Header(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The first line, and again whenever the manifest is found at another place."""
-
-    ledger: int
-    manifest: str
-    batchtts: str = ""
-    created_at: float = 0.0
-
-
-class Place(msgspec.Struct, frozen=True, gc=False):
-    """As much of a result as is needed to look for its file."""
-
-    path: str = ""
-    bytes: int = 0
-
-
-class Entry(msgspec.Struct, frozen=True, gc=False):
-    """As much of a line as is needed to know what is done."""
-
-    id: str | None = None
-    status: Status = "pending"
-    fingerprint: Annotated[str, msgspec.Meta(pattern="^([0-9a-f]{32})?$")] = ""
-    path: str | None = None
-    ledger: int | None = None
-    manifest: str | None = None
-
+from batchtts.model import Result
+from batchtts.record import disk, lines, snapshot, tail
+from batchtts.record.lines import VERSION, Damaged, Entry, Header, Place
+from batchtts.record.snapshot import Kept, Snapshot
 
 Line = TypeVar("Line")
 
 _USUAL_BYTES = 1024  # a line is seldom longer
+_HEAD_BYTES = 64 * 1024  # more than two headers have
+_AT_ONCE = 8192  # addresses looked up together
+_HEADS = 8  # the first two lines, though damage may have made more of them
+_COPIED_BYTES = 1 << 20
 
-_TAKE_OUT = "take the line out; its row is then spoken again"
-
-_encode = msgspec.json.encode
 _decode_entry = msgspec.json.Decoder(Entry).decode
+_decode_header = msgspec.json.Decoder(Header).decode
 _decode_place = msgspec.json.Decoder(Place).decode
 _decode_result = msgspec.json.Decoder(Result).decode
 
@@ -65,37 +45,58 @@ _decode_result = msgspec.json.Decoder(Result).decode
 class Ledger:
     """An open ledger. One process has it, and only one thread of it appends."""
 
-    def __init__(self, path: Path, descriptor: int, size_bytes: int) -> None:
+    def __init__(
+        self, path: Path, descriptor: int, size_bytes: int, *, salvage: bool = False
+    ) -> None:
         self._path = path
         self._descriptor = descriptor
+        self._salvage = salvage
         #: Length of the file, all of it whole lines.
         self.size_bytes = size_bytes
+        self._snapshot: Snapshot | None = None
+        self._head_bytes = 0
+        #: The line that names the snapshot, or else the first one, if that is a header.
+        self.head: Header | None = None
+        #: Why the snapshot cannot be opened.
+        self.flaw: LedgerBroken | None = None
 
     @classmethod
-    def open(cls, path: Path) -> Ledger:
+    def open(cls, path: Path, *, salvage: bool = False) -> Ledger:
         """Open a ledger, or begin one; a last line cut short by a kill is cut off.
+
+        Args:
+            salvage: Also if its snapshot is damaged; see `flaw`.
 
         Raises:
             OutputBroken: it cannot be read or written.
+            LedgerBroken: it is of a later version, or its snapshot is damaged.
         """
         is_new = not path.exists()
-        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         with disk.telling(path):
-            descriptor = os.open(path, flags, disk.FILE_MODE)
+            disk.remove(_scratch(path))
+            descriptor = disk.open_to_append(path)
             if is_new:
                 disk.sync_directory(path.parent)
-            size = os.fstat(descriptor).st_size
-            whole = _whole_bytes(descriptor, size)
-            if whole < size:
-                os.ftruncate(descriptor, whole)
-                disk.sync(descriptor)
-        return cls(path, descriptor, whole)
+            whole = tail.cut(path, descriptor)
+        ledger = cls(path, descriptor, whole, salvage=salvage)._begun()
+        if ledger.head is not None and not whole:
+            ledger.append([ledger.head] * 2)
+            ledger._begin()
+        ledger._remove_old_snapshots()
+        return ledger
 
     @classmethod
-    def peek(cls, path: Path) -> Ledger:
+    def peek(cls, path: Path, *, salvage: bool = False) -> Ledger:
         """Open a ledger to look at it, whoever writes it meanwhile; nothing is changed."""
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        return cls(path, descriptor, _whole_bytes(descriptor, os.fstat(descriptor).st_size))
+        while True:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            inode = os.fstat(descriptor).st_ino
+            whole = tail.whole_bytes(descriptor)
+            try:
+                return cls(path, descriptor, whole, salvage=salvage)._begun()
+            except LedgerBroken:
+                if path.stat().st_ino == inode:  # else it was folded in this very moment
+                    raise
 
     def __enter__(self) -> Self:
         return self
@@ -104,87 +105,142 @@ class Ledger:
         self.close()
 
     def close(self) -> None:
-        """Let the file go."""
+        """Let the files go."""
         os.close(self._descriptor)
+        if self._snapshot is not None:
+            self._snapshot.close()
 
-    def append(self, lines: Iterable[Header | Result]) -> list[int]:
-        """Write lines and make them durable; return the offset of each.
+    @property
+    def mark(self) -> int:
+        """A number that grows with every line and with nothing else."""
+        folded = self.head.folded if self.head is not None else 0
+        return folded + self.unfolded_bytes
+
+    @property
+    def tail(self) -> str:
+        """The checksum of the last line, in a snapshot or not."""
+        if not self.unfolded_bytes:
+            return self.head.tail if self.head is not None else ""
+        return os.pread(self._descriptor, *lines.seal_at(self.size_bytes)).decode(errors="replace")
+
+    @property
+    def unfolded_bytes(self) -> int:
+        """Length of the lines that are in no snapshot."""
+        return self.size_bytes - self._head_bytes
+
+    @property
+    def folded_rows(self) -> int:
+        """Rows of the snapshot; addresses from here on are in the file."""
+        return self._snapshot.rows if self._snapshot is not None else 0
+
+    def append(self, told: Iterable[Header | Result]) -> list[int]:
+        """Write lines and make them durable; return the address of each.
 
         Raises:
             OutputBroken: they could not be written; none of them is left behind.
         """
-        data, offsets = bytearray(), []
-        for line in lines:
-            offsets.append(self.size_bytes + len(data))
-            data += _encode(line) + b"\n"
+        data, addresses = bytearray(), []
+        for line in told:
+            addresses.append(self.folded_rows + self.size_bytes + len(data))
+            data += lines.encode(line)
         with disk.telling(self._path):
             try:
                 disk.write_all(self._descriptor, bytes(data))
                 disk.sync(self._descriptor)
             except OSError:
                 with suppress(OSError):  # what is left of them is cut off at the next start
-                    os.ftruncate(self._descriptor, self.size_bytes)
+                    disk.truncate(self._descriptor, self.size_bytes)
                 raise
         self.size_bytes += len(data)
-        return offsets
+        return addresses
 
-    def entries(self) -> Iterator[tuple[int, Entry]]:
-        """Yield the offset and the content of every line, oldest first.
+    def folded(self) -> Iterator[pa.RecordBatch]:
+        """Yield what the snapshot has beside its lines, in order; see `snapshot.SCHEMA`.
 
         Raises:
-            LedgerBroken: a line that cannot be one of ours, or is of a later version.
+            LedgerBroken: the snapshot is damaged.
         """
-        with self._path.open("rb") as file:
-            offset = 0
-            for number, line in enumerate(file, start=1):
-                if offset >= self.size_bytes:
-                    return
-                yield offset, self._decode(line, number)
-                offset += len(line)
+        return self._snapshot.columns() if self._snapshot is not None else iter(())
 
-    def _decode(self, line: bytes, number: int) -> Entry:
+    def groups(self) -> Iterator[tuple[int, pa.Table | None]]:
+        """Yield the row groups of the snapshot; see `Snapshot.groups`."""
+        return self._snapshot.groups() if self._snapshot is not None else iter(())
+
+    def entries(self) -> Iterator[tuple[int, Entry | Damaged]]:
+        """Yield the address and the content of every line in the file, oldest first.
+
+        Raises:
+            LedgerBroken: a line that only a later version can have written.
+        """
+        offset = 0
+        for number, line in enumerate(self._raw(), start=1):
+            yield self.folded_rows + offset, self._examine(line, number)
+            offset += len(line)
+
+    def _raw(self) -> Iterator[bytes]:
+        # Not by its name: whoever writes it may fold it meanwhile.
+        offset, tail = 0, b""
+        while data := os.pread(
+            self._descriptor, min(_COPIED_BYTES, self.size_bytes - offset), offset
+        ):
+            offset += len(data)
+            *whole, tail = (tail + data).split(b"\n")
+            yield from (line + b"\n" for line in whole)
+
+    def _examine(self, line: bytes, number: int) -> Entry | Damaged:
+        if not lines.is_whole(line):
+            return lines.examine(line, number)
         try:
-            entry = _decode_entry(line)
+            return _decode_entry(line)
         except msgspec.MsgspecError as error:
             raise LedgerBroken(
-                f"{self._path}, line {number}: not a ledger line: {error}",
-                hint=_TAKE_OUT,
-            ) from None
-        if entry.ledger is not None and entry.ledger > VERSION:
-            raise LedgerBroken(
-                f"{self._path}: written by a newer batchtts (ledger {entry.ledger};"
-                f" this one knows {VERSION})",
+                f"{self._path}, line {number}: nothing that this batchtts knows: {error}",
                 hint="upgrade batchtts",
-            )
-        return entry
+            ) from None
 
-    def results(self, offsets: Iterable[int]) -> Iterator[Result | None]:
-        """Yield the result at each offset; None for an offset below zero.
+    def results(self, addresses: Iterable[int]) -> Iterator[Result | None]:
+        """Yield the result at each address; None for an address below zero.
 
         Raises:
-            LedgerBroken: a line that tells of an utterance what cannot be.
+            LedgerBroken: what is there is damaged.
         """
-        for offset in offsets:
-            yield None if offset < 0 else self._decode_at(offset, _decode_result)
+        return self._decoded(addresses, _decode_result)
 
-    def places(self, offsets: Iterable[int]) -> Iterator[Place]:
+    def places(self, addresses: Iterable[int]) -> Iterator[Place]:
         """Yield where the audio of each result is, and how large.
 
         Raises:
             LedgerBroken: as results().
         """
-        for offset in offsets:
-            yield self._decode_at(offset, _decode_place)
+        return (place for place in self._decoded(addresses, _decode_place) if place is not None)
 
-    def _decode_at(self, offset: int, decode: Callable[[bytes], Line]) -> Line:
-        try:
-            return decode(self._line_at(offset))
-        except msgspec.MsgspecError as error:
-            raise LedgerBroken(
-                f"{self._path}, byte {offset}: not a ledger line: {error}", hint=_TAKE_OUT
-            ) from None
+    def _decoded(
+        self, addresses: Iterable[int], decode: Callable[[bytes], Line]
+    ) -> Iterator[Line | None]:
+        addresses = iter(addresses)
+        while some := list(islice(addresses, _AT_ONCE)):
+            for address, line in zip(some, self._lines_at(some), strict=True):
+                yield None if address < 0 else self._decode(address, line, decode)
 
-    def _line_at(self, offset: int) -> bytes:
+    def _decode(self, address: int, line: bytes, decode: Callable[[bytes], Line]) -> Line:
+        if not lines.is_whole(line):
+            raise LedgerBroken(f"{self._path}, address {address}: damaged", hint=snapshot.HINT)
+        return decode(line)
+
+    def _lines_at(self, addresses: list[int]) -> Iterator[bytes]:
+        old = [address for address in addresses if 0 <= address < self.folded_rows]
+        told = iter(self._snapshot.lines_at(old) if self._snapshot is not None else ())
+        for address in addresses:
+            if address < 0:
+                yield b""
+            else:
+                yield (
+                    next(told)
+                    if address < self.folded_rows
+                    else self._read(address - self.folded_rows)
+                )
+
+    def _read(self, offset: int) -> bytes:
         """Read one line; not by mapping the file, whose pages would count as ours."""
         size = _USUAL_BYTES
         while True:
@@ -194,15 +250,141 @@ class Ledger:
                 return data[:end] if end >= 0 else data
             size *= 4
 
+    def heal(self, keep_in: Path, instead: Iterable[Result] = ()) -> None:
+        """Take the damaged lines out; they are added to the file *keep_in*.
 
-def _whole_bytes(descriptor: int, size: int) -> int:
-    """The length of the file up to its last line break."""
-    step = 1 << 16
-    end = size
-    while end > 0:
-        start = max(0, end - step)
-        at = os.pread(descriptor, end - start, start).rfind(b"\n")
-        if at >= 0:
-            return start + at + 1
-        end = start
-    return 0
+        Args:
+            instead: Lines that come after all others, in the same step.
+
+        Raises:
+            OutputBroken: it could not be done; the ledger is as it was.
+        """
+        scratch = _scratch(self._path)
+        with disk.telling(self._path):
+            bad = disk.open_to_append(keep_in)
+            try:
+                disk.write_all(bad, b"".join(it for it in self._raw() if not lines.is_whole(it)))
+                disk.sync(bad)
+            finally:
+                os.close(bad)
+            told = map(lines.encode, instead)
+            self._replace(chain(_naming(self.head), self._undamaged(), told), scratch)
+        self._begin()
+
+    def _undamaged(self) -> Iterator[bytes]:
+        naming = _naming(self.head)
+        return (line for line in self._raw() if lines.is_whole(line) and line not in naming)
+
+    def fold(self, head: Header, kept: Iterable[tuple[int, int, float]]) -> None:
+        """Put everything into a snapshot, and begin the file anew.
+
+        Args:
+            head: What the new file begins with, less what it says of the snapshot.
+            kept: For each id the address of its last line, and the characters and
+                dollars that all lines about it tell of; addresses ascending.
+
+        Raises:
+            OutputBroken: it could not be done; the ledger is as it was.
+        """
+        path = snapshot.following(self._path.parent)
+        scratch = _scratch(self._path)
+        with disk.telling(self._path):
+            covered = snapshot.write(self._kept(kept), path, scratch=scratch)
+            head = msgspec.structs.replace(head, folded=self.mark, tail=self.tail, snapshot=covered)
+            self._replace(_naming(head), scratch)
+            self._begin()
+            self._remove_old_snapshots()
+
+    def _kept(self, kept: Iterable[tuple[int, int, float]]) -> Iterator[Kept]:
+        kept = iter(kept)
+        while some := list(islice(kept, _AT_ONCE)):
+            told = self._lines_at([address for address, _, _ in some])
+            for (_, characters, cost_usd), line in zip(some, told, strict=True):
+                yield Kept(line, _decode_entry(line), characters, cost_usd)
+
+    def _replace(self, told: Iterable[bytes], scratch: Path) -> None:
+        """Write the file anew, beside it, and let it take its place."""
+        descriptor = disk.create(scratch)
+        size = 0
+        try:
+            data = bytearray()
+            for line in told:
+                data += line
+                if len(data) >= _COPIED_BYTES:
+                    disk.write_all(descriptor, bytes(data))
+                    size += len(data)
+                    data.clear()
+            disk.write_all(descriptor, bytes(data))
+            size += len(data)
+            disk.sync(descriptor)
+        finally:
+            os.close(descriptor)
+        disk.rename(scratch, self._path)
+        disk.sync_directory(self._path.parent)
+        renewed = disk.open_to_append(self._path)
+        os.close(self._descriptor)
+        self._descriptor, self.size_bytes = renewed, size
+
+    def _begun(self) -> Self:
+        try:
+            self._begin()
+        except LedgerBroken:
+            self.close()
+            raise
+        return self
+
+    def _begin(self) -> None:
+        """Read the first lines, which name the snapshot, and open it."""
+        if self._snapshot is not None:
+            self._snapshot.close()
+        self._snapshot, self._head_bytes, self.flaw = None, 0, None
+        first = os.pread(self._descriptor, _HEAD_BYTES, 0).split(b"\n")[:_HEADS]
+        heads = [head for head in map(self._head_of, first) if head is not None]
+        self.head = heads[0] if heads else None
+        try:
+            naming = next((head for head in heads if head.snapshot is not None), None)
+            self.head = naming or self._adopt(first[0]) or self.head
+            if self.head is not None and self.head.snapshot is not None:
+                own = [head for head in heads if head == self.head]
+                self._head_bytes = sum(len(lines.encode(head)) for head in own)
+                self._snapshot = Snapshot.open(self._path.parent, self.head.snapshot)
+        except LedgerBroken as error:
+            if not self._salvage:
+                raise
+            self.flaw = error
+
+    def _head_of(self, line: bytes) -> Header | None:
+        if not (line.startswith(b'{"ledger":') and lines.is_whole(line)):
+            return None
+        version = _decode_entry(line).ledger
+        if version != VERSION:
+            told = "a newer batchtts" if (version or 0) > VERSION else "an unreleased batchtts"
+            raise LedgerBroken(
+                f"{self._path}: written by {told} (ledger {version}; this one knows {VERSION})",
+                hint="upgrade batchtts" if (version or 0) > VERSION else "name another --out",
+            )
+        return _decode_header(line)
+
+    def _adopt(self, first: bytes) -> Header | None:
+        """A ledger that has lost its first lines, or all, may still have its snapshot."""
+        found = [] if lines.is_whole(first) else snapshot.among(self._path.parent)
+        if not found:
+            return None
+        return Header(ledger=VERSION, manifest="", snapshot=snapshot.describe(found[-1]))
+
+    def _remove_old_snapshots(self) -> None:
+        """Remove those that no line names: a kill left them, or a newer one has replaced them."""
+        named = self.head.snapshot if self.head is not None else None
+        for path in snapshot.among(self._path.parent):
+            if named is None or path.name != named.name:
+                disk.remove(path)
+
+
+def _scratch(path: Path) -> Path:
+    """What a kill in the middle of heal() or fold() leaves."""
+    return path.with_name(f"{path.name}.part")
+
+
+def _naming(head: Header | None) -> list[bytes]:
+    """The lines that name the snapshot: two, so that one may be damaged."""
+    return [lines.encode(head)] * 2 if head is not None and head.snapshot is not None else []

@@ -6,10 +6,12 @@ written beside and renamed, so a reader sees the old file or the new one.
 
 from __future__ import annotations
 
+import math
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,7 +25,7 @@ from batchtts.model import Result, Status
 from batchtts.record import disk
 from batchtts.record.ledger import Ledger
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 _STATUSES: tuple[Status, ...] = ("done", "failed", "pending")
 _TIME = pa.timestamp("us", tz="UTC")
@@ -71,11 +73,19 @@ _COLUMNS = (
     _Column("wall_s", pa.float64(), "s", "started_at to finished_at", lambda r: r.wall_s),
     _Column("rtf", pa.float64(), "", "synth_s per audio_s", lambda r: r.rtf),
     _Column(
-        "cost_usd",
-        pa.float64(),
-        "USD",
-        "list price of the attempts of its last run",
-        lambda r: r.cost_usd,
+        "characters_sent",
+        pa.int64(),
+        "characters",
+        "in all attempts of all runs, lost ones too",
+        lambda r: r.characters_sent,
+    ),
+    _Column("cost_usd", pa.float64(), "USD", "list price of those", lambda r: r.cost_usd),
+    _Column(
+        "same_as",
+        pa.string(),
+        "",
+        "row with the same script, whose audio this is",
+        lambda r: r.same_as,
     ),
     _Column(
         "words",
@@ -120,7 +130,9 @@ class _Seal(msgspec.Struct, frozen=True, kw_only=True):
 
     batchtts: str
     schema: int
-    ledger_bytes: int
+    ledger_mark: int
+    ledger_tail: str
+    counted: str
     manifest: str
     manifest_bytes: int
     manifest_mtime_ns: int
@@ -132,15 +144,18 @@ class Fold:
     """One manifest and one ledger, about to become results.
 
     Attributes:
-        offsets: Shape (rows,), int64: where each row's line begins; below zero
+        addresses: Shape (rows,), int64: where the line about each row is; below zero
             for a row that has none that counts.
+        characters_sent, costs_usd: Shape (rows,): of all runs.
         scratch: Directory for what is not whole yet, on the same file system.
         version: Of batchtts.
     """
 
     manifest: Manifest
     ledger: Ledger
-    offsets: np.ndarray[tuple[int], np.dtype[np.int64]]
+    addresses: np.ndarray[tuple[int], np.dtype[np.int64]]
+    characters_sent: np.ndarray[tuple[int], np.dtype[np.int64]]
+    costs_usd: np.ndarray[tuple[int], np.dtype[np.float64]]
     out: Path
     scratch: Path
     version: str
@@ -184,29 +199,30 @@ class Fold:
             for batch, rows in self._rows():
                 for row in rows:
                     tally.add(row)
-                results.add(_columns(rows) + batch.carried.columns)
+                results.add(as_columns(rows) + batch.carried.columns)
                 broken = [i for i, row in enumerate(rows) if row.status == "failed"]
                 if broken:
                     failed.add(_failed_columns(self.manifest, batch, rows, broken))
             results.seal(msgspec.json.encode(self._seal(tally)))
-        results.publish(self.out / "results.parquet")
         if tally.status["failed"]:
             failed.publish(self.out / "failed.parquet")
         else:
-            (self.scratch / "failed.parquet").unlink()
-            (self.out / "failed.parquet").unlink(missing_ok=True)
+            disk.remove(self.scratch / "failed.parquet")
+            disk.remove(self.out / "failed.parquet")
+        results.publish(self.out / "results.parquet")  # last: its seal says that all is written
         return tally
 
     def _rows(self) -> Iterator[tuple[Batch, list[Result]]]:
         for batch in self.manifest.batches():
             first, n = batch.first_row, len(batch.ids)
-            told = self.ledger.results(self.offsets[first : first + n].tolist())
+            rows = slice(first, first + n)
+            told = self.ledger.results(self.addresses[rows].tolist())
+            spent = zip(
+                self.characters_sent[rows].tolist(), self.costs_usd[rows].tolist(), strict=True
+            )
             yield (
                 batch,
-                [
-                    result or Result(id=row_id, status="pending", text_chars=len(text or ""))
-                    for result, row_id, text in zip(told, batch.ids, batch.texts, strict=True)
-                ],
+                [as_row(*each) for each in zip(told, batch.ids, batch.texts, spent, strict=True)],
             )
 
     def _seal(self, tally: Tally) -> _Seal:
@@ -219,7 +235,9 @@ class Fold:
         return _Seal(
             batchtts=self.version,
             schema=SCHEMA_VERSION,
-            ledger_bytes=self.ledger.size_bytes,
+            ledger_mark=self.ledger.mark,
+            ledger_tail=self.ledger.tail,
+            counted=sha256(np.packbits(self.addresses >= 0).tobytes()).hexdigest(),
             manifest=str(self.manifest.path.resolve()),
             manifest_bytes=self.manifest.stamp.size_bytes,
             manifest_mtime_ns=self.manifest.stamp.mtime_ns,
@@ -231,10 +249,25 @@ class Fold:
         try:
             metadata = pq.read_metadata(path).metadata or {}
             seal = msgspec.json.decode(metadata[b"batchtts"], type=_Seal)
-        except (OSError, pa.ArrowInvalid, KeyError, msgspec.MsgspecError):
+        except (OSError, ValueError, KeyError, pa.ArrowException, msgspec.MsgspecError):
             return None
         wanted = msgspec.structs.replace(self._seal(Tally()), tally=seal.tally)
         return seal if seal == wanted else None
+
+
+def as_row(
+    result: Result | None, row_id: str, text: str | None, spent: tuple[int, float]
+) -> Result:
+    """The last result of a row, with the spend of all of them."""
+    if result is None:
+        result = Result(id=row_id, status="pending", text_chars=len(text or ""))
+    characters_sent, cost_usd = spent
+    is_known = not math.isnan(cost_usd)
+    return msgspec.structs.replace(
+        result,
+        characters_sent=characters_sent,
+        cost_usd=cost_usd if is_known and (result.finished_at or characters_sent) else None,
+    )
 
 
 def results_schema(carried: pa.Schema) -> pa.Schema:
@@ -259,7 +292,8 @@ def _free_name(name: str, taken: set[str]) -> str:
     return name
 
 
-def _columns(rows: list[Result]) -> list[pa.Array]:
+def as_columns(rows: list[Result]) -> list[pa.Array]:
+    """Return the results' own columns of some rows, in the order of the schema."""
     return [pa.array([column.value(row) for row in rows], column.type) for column in _COLUMNS]
 
 
@@ -309,13 +343,22 @@ class _Table:
     def __init__(self, scratch: Path, schema: pa.Schema) -> None:
         self._scratch = scratch
         self._schema = schema
-        self._writer = pq.ParquetWriter(scratch, schema, compression="zstd")
+        self._descriptor = disk.create(scratch)
+        self._sink = disk.Sink(self._descriptor)
+        self._writer = pq.ParquetWriter(
+            self._sink, schema, compression="zstd", write_page_checksum=True
+        )
 
     def __enter__(self) -> None:
         return None
 
     def __exit__(self, *_: object) -> None:
-        self._writer.close()
+        try:
+            self._writer.close()
+            self._sink.flush()
+            disk.sync(self._descriptor)
+        finally:
+            os.close(self._descriptor)
 
     def add(self, columns: list[pa.Array]) -> None:
         """Add a batch of rows, columns in the schema's order."""
@@ -327,10 +370,5 @@ class _Table:
 
     def publish(self, path: Path) -> None:
         """Give the finished file its name, durably."""
-        descriptor = os.open(self._scratch, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            disk.sync(descriptor)
-        finally:
-            os.close(descriptor)
         disk.rename(self._scratch, path)
         disk.sync_directory(path.parent)

@@ -10,8 +10,9 @@ OUT/.batchtts/            lock, and what is not whole yet
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -24,6 +25,19 @@ from batchtts.audio.write import encode, resample
 from batchtts.errors import UsageError
 from batchtts.model import AudioFormat, Result, Take
 from batchtts.record import disk, lock, names
+from batchtts.record.snapshot import digest
+
+_COPIED_BYTES = 1 << 20
+
+#: What a file system says that has no second names, or no more of them for this file.
+_NO_LINKS = (
+    errno.EPERM,
+    errno.EMLINK,
+    errno.EXDEV,
+    errno.EOPNOTSUPP,
+    errno.ENOSYS,
+    errno.EACCES,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +55,16 @@ class Layout:
     def summary(self) -> Path:
         """The last run in figures."""
         return self.root / "summary.json"
+
+    @property
+    def begun(self) -> Path:
+        """What was sent and is not in the ledger yet."""
+        return self.private / "begun.jsonl"
+
+    @property
+    def damaged(self) -> Path:
+        """Lines that were taken out of the ledger."""
+        return self.private / "damaged.jsonl"
 
     @property
     def private(self) -> Path:
@@ -101,11 +125,16 @@ class Store:
         container = self.format.container
         return f"{container}/{names.folder(row_id, self.rows)}{stem}.{container}"
 
-    def publish(self, takes: Sequence[Take]) -> list[Result]:
+    def publish(
+        self, takes: Sequence[Take], clear_the_way: Callable[[], None] = lambda: None
+    ) -> list[Result]:
         """Write the audio of finished takes; return their results with the file's facts.
 
         The files are durable under their final names when this returns, the
         ledger does not know of them yet. Failed takes pass through.
+
+        Args:
+            clear_the_way: Called when everything is written and nothing has its name.
 
         Raises:
             OutputBroken: the disk is full, read-only or failing; some of the
@@ -115,6 +144,7 @@ class Store:
             drafts = [self._draft(take, opened) for take in takes if take.result.status == "done"]
             for draft in drafts:
                 disk.sync(draft.descriptor)
+            clear_the_way()
             for draft in drafts:
                 disk.rename(draft.scratch, draft.target)
             for directory in {draft.target.rpartition("/")[0] for draft in drafts}:
@@ -122,16 +152,56 @@ class Store:
         told = iter(draft.result for draft in drafts)
         return [next(told) if take.result.status == "done" else take.result for take in takes]
 
+    def share(
+        self,
+        pairs: Sequence[tuple[str, Result]],
+        clear_the_way: Callable[[Sequence[Result]], None] = lambda _: None,
+    ) -> list[Result]:
+        """Give the audio of results to other ids, as one more name of the same file.
+
+        Where a file system has no such names, or no more of them, it is copied. The
+        names are durable when this returns; a result whose audio is not there any more,
+        or not what it was, comes back as pending.
+
+        Args:
+            pairs: Ids, and whose audio each gets.
+            clear_the_way: Called with what will be returned, when all that is shared is
+                held and nothing has its name.
+
+        Raises:
+            OutputBroken: as publish().
+        """
+        with disk.telling(self.layout.root):
+            scratches = [self._new_scratch() for _ in pairs]
+            shared = [
+                self._hold(*pair, scratch) for pair, scratch in zip(pairs, scratches, strict=True)
+            ]
+            clear_the_way(shared)
+            for result, scratch in zip(shared, scratches, strict=True):
+                if result.path is not None:
+                    disk.rename(scratch, f"{self.layout.root}/{result.path}")
+            for folder in {str(it.path).rpartition("/")[0] for it in shared if it.path}:
+                disk.sync_directory(self.layout.root / folder)
+        return shared
+
+    def _hold(self, row_id: str, source: Result, scratch: str) -> Result:
+        """Make sure that the audio of a result stays, whatever becomes of its own name."""
+        relative = self.path_of(row_id)
+        self._make_room(f"{self.layout.root}/{relative}")
+        try:
+            mtime_ns = _same_content(f"{self.layout.root}/{source.path}", scratch, source)
+        except FileNotFoundError:
+            return Result(id=row_id, status="pending")
+        if mtime_ns is None:
+            return Result(id=row_id, status="pending")
+        return msgspec.structs.replace(source, id=row_id, path=relative, mtime_ns=mtime_ns)
+
     def _draft(self, take: Take, opened: ExitStack) -> _Draft:
         """Write a whole file under a name that is not yet; *opened* will close it."""
         relative = self.path_of(take.utterance.id)
         target = f"{self.layout.root}/{relative}"
-        directory = target.rpartition("/")[0]
-        if directory not in self._known:
-            disk.make_directory(Path(directory))
-            self._known.add(directory)
-        self._count += 1
-        scratch = f"{self.layout.scratch}/{self._count}.part"
+        self._make_room(target)
+        scratch = self._new_scratch()
         pcm = resample(take.pcm, take.sample_rate_hz, self.format.sample_rate_hz)
         whole = encode(pcm, self.format)
         result = msgspec.structs.replace(
@@ -145,7 +215,19 @@ class Store:
         descriptor = disk.create(scratch)
         opened.callback(os.close, descriptor)
         disk.write_all(descriptor, whole)
-        return _Draft(descriptor, scratch, target, result)
+        dated = msgspec.structs.replace(result, mtime_ns=os.fstat(descriptor).st_mtime_ns)
+        return _Draft(descriptor, scratch, target, dated)
+
+    def _new_scratch(self) -> str:
+        self._count += 1
+        return f"{self.layout.scratch}/{self._count}.part"
+
+    def _make_room(self, target: str) -> None:
+        """Make the folder of a file, once."""
+        directory = target.rpartition("/")[0]
+        if directory not in self._known:
+            disk.make_directory(Path(directory))
+            self._known.add(directory)
 
 
 class _Draft(NamedTuple):
@@ -155,3 +237,31 @@ class _Draft(NamedTuple):
     scratch: str
     target: str
     result: Result
+
+
+def _same_content(source: str, scratch: str, told: Result) -> int | None:
+    """Make *scratch* a name of the content of *source*; return its time, or None if it is not."""
+    try:
+        disk.link(source, scratch)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        _copy(source, scratch)
+    found = os.stat(scratch)  # noqa: PTH116  # a string, as all names here
+    is_same = found.st_size == told.bytes
+    if is_same and found.st_mtime_ns != told.mtime_ns:
+        is_same = digest(Path(scratch)) == told.sha256
+    if not is_same:
+        disk.remove(scratch)
+    return found.st_mtime_ns if is_same else None
+
+
+def _copy(source: str, target: str) -> None:
+    with Path(source).open("rb") as file:
+        descriptor = disk.create(target)
+        try:
+            while data := file.read(_COPIED_BYTES):
+                disk.write_all(descriptor, data)
+            disk.sync(descriptor)
+        finally:
+            os.close(descriptor)

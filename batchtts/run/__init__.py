@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from batchtts.job.settings import Job
-    from batchtts.run.job import Summary
+    from batchtts.run.summary import Summary
 
 
 class _Run(ModuleType):

@@ -3,41 +3,70 @@
 from __future__ import annotations
 
 import logging
-import os
-from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
 
-from batchtts.errors import ScriptRejected, UsageError
+from batchtts.errors import ScriptRejected, SettingsError, UsageError
 from batchtts.job.casting import Casting
 from batchtts.job.manifest import Batch, Manifest
 from batchtts.job.plan import (
     CHANGED,
     DONE,
+    FAILED,
     NEW,
     Fingerprints,
     Ints,
-    Past,
     Plan,
     contested,
+    find_spoken,
+    find_twins,
+    hash_script,
     make_plan,
     short,
 )
 from batchtts.job.settings import Job, Speaker
-from batchtts.model import Refusal, Status, Utterance, Voice
+from batchtts.model import Refusal, Result, Utterance, Voice
+from batchtts.notices import notice
 from batchtts.record import names
-from batchtts.record.ledger import Ledger, Place
+from batchtts.record.ledger import Ledger
+from batchtts.run.memory import Memory
+from batchtts.run.mending import find_lost
 from batchtts.text.clean import why_unspeakable
 
 Bools = np.ndarray[tuple[int], np.dtype[np.bool_]]
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("batchtts.run")
 
 #: Longer scripts are refused: one is held in memory while it is spoken.
 LONGEST_CHARS = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """Rows that get the audio of another one, ascending.
+
+    Attributes:
+        present, addresses: Those whose audio is there, and the ledger lines about it.
+        awaiting, speakers: Those whose audio is yet to be spoken, and by which rows.
+    """
+
+    present: Ints
+    addresses: Ints
+    awaiting: Ints
+    speakers: Ints
+
+    @classmethod
+    def none(cls) -> Shared:
+        """No such rows."""
+        nothing = np.empty(0, np.int64)
+        return cls(nothing, nothing, nothing, nothing)
+
+    def __len__(self) -> int:
+        return len(self.present) + len(self.awaiting)
 
 
 @dataclass(slots=True)
@@ -45,13 +74,15 @@ class Agenda:
     """The rows of one run, and what is known of each.
 
     Attributes:
+        prints: Shape (rows,): the first 64 bits of their fingerprints.
         characters: Shape (rows,), int32: length of each script.
         models: Of the voices, by name; a row has one of them.
         model_of: Shape (rows,), int32: places in *models*.
         refused: Shape (rows,), bool: rows that no provider needs to be asked for.
-        contested: hash() of file name stems that two ids would share.
-        stale: Ledger lines of rows that were done and must be done again.
-        last_manifest: Where the ledger last saw its manifest, or None.
+        lost: Ledger lines about audio that is not there any more.
+        chosen: Shape (rows,), bool: rows that this run is about.
+        shared: Rows that get the audio of another row: those whose audio is there, and
+            where; those whose audio is yet to be spoken, and by which row.
     """
 
     job: Job
@@ -59,13 +90,15 @@ class Agenda:
     casting: Casting
     fingerprints: Fingerprints
     plan: Plan
+    prints: Ints
     characters: np.ndarray[tuple[int], np.dtype[np.int32]]
     models: list[str]
     model_of: np.ndarray[tuple[int], np.dtype[np.int32]]
     refused: Bools
-    contested: frozenset[int]
-    stale: list[int]
-    last_manifest: str | None
+    lost: Ints
+    chosen: Bools
+    shared: Shared
+    memory: Memory
 
     @property
     def to_speak(self) -> int:
@@ -96,6 +129,11 @@ class Agenda:
         """How many rows that are not done cannot be spoken."""
         return int(np.count_nonzero(self.refused & (self.plan.kinds != DONE)))
 
+    @property
+    def left_out(self) -> int:
+        """How many rows are to be done, and not by this run."""
+        return int(np.count_nonzero((self.plan.kinds != DONE) & ~self.refused & ~self.chosen))
+
     def batches(self) -> Iterator[list[Utterance]]:
         """Yield what is to be spoken, in the manifest's order; reads the file again."""
         return self._utterances(self._wanted())
@@ -105,8 +143,90 @@ class Agenda:
         new = self.refused & ((self.plan.kinds == NEW) | (self.plan.kinds == CHANGED))
         return self._utterances(new) if new.any() else iter(())
 
+    def spoken_before(self) -> Iterator[list[tuple[Utterance, int]]]:
+        """Yield the rows whose audio is there already, and the ledger line that tells of it."""
+        return self._with(self.shared.present, self.shared.addresses)
+
+    def spoken_for(self) -> Iterator[list[tuple[Utterance, int]]]:
+        """Yield the rows for which another one was spoken, and the ledger line about that one."""
+        told = self.plan.settled[self.shared.speakers]
+        addresses = self.plan.addresses[self.shared.speakers[told]]
+        return self._with(self.shared.awaiting[told], addresses)
+
+    def changed(self) -> Iterator[list[tuple[Utterance, int]]]:
+        """Yield the rows that are done and wanted otherwise, and the ledger line about each."""
+        rows = np.flatnonzero((self.plan.kinds == CHANGED) & (self.plan.replaces >= 0))
+        return self._with(rows, self.plan.replaces[rows])
+
+    def _with(self, rows: Ints, addresses: Ints) -> Iterator[list[tuple[Utterance, int]]]:
+        if not len(rows):
+            return
+        mask = np.zeros(len(self.plan.kinds), np.bool_)
+        mask[rows] = True
+        told = iter(addresses.tolist())
+        for utterances in self._utterances(mask):
+            yield [(utterance, next(told)) for utterance in utterances]
+
+    def choose(self) -> None:
+        """Decide which rows this run is about, and which speak for others.
+
+        Raises:
+            SettingsError: a row that is to be spoken again is not there.
+        """
+        again, was_done = self._again(), self.plan.kinds == DONE
+        if self.job.again:
+            self.plan.reopen(np.flatnonzero(again), CHANGED)
+            self.chosen &= again
+        if self.job.sample is not None:
+            self.chosen &= _sample(self.manifest, self.job.sample, self.job.seed)
+        if self.job.dedup:
+            rows = np.flatnonzero(self._wanted() & ~again)
+            found = find_spoken(self.prints, rows, self.memory.past, lost=self.lost)
+            self.shared = Shared(*found, self.lost[:0], self.lost[:0])
+        self._divide()
+        if self.job.again:
+            self.plan.close(np.flatnonzero(again & was_done & ~self.chosen))
+
+    def not_there(self, rows: Ints) -> None:
+        """Audio that these rows were to share is not there after all: they are spoken."""
+        there = ~np.isin(self.shared.present, rows)
+        nobody = self.lost[:0]
+        self.shared = Shared(
+            self.shared.present[there], self.shared.addresses[there], nobody, nobody
+        )
+        self._divide()
+
+    def _divide(self) -> None:
+        """Decide which rows speak for others, and which are beyond the limit."""
+        if self.job.dedup:
+            awaiting, speakers = find_twins(self.prints, np.flatnonzero(self._wanted()))
+            self.shared = replace(self.shared, awaiting=awaiting, speakers=speakers)
+        if self.job.limit is not None:
+            beyond = np.flatnonzero(self._wanted())[self.job.limit :]
+            self.chosen[beyond] = False
+            self.chosen[self.shared.awaiting[np.isin(self.shared.speakers, beyond)]] = False
+
+    def _again(self) -> Bools:
+        rows = np.zeros(len(self.plan.kinds), np.bool_)
+        for name in self.job.again:
+            if name == "all":
+                rows[:] = True
+            elif name == "failed":
+                rows |= self.plan.kinds == FAILED
+            else:
+                rows |= self._named(name.removeprefix("id:"))
+        return rows
+
+    def _named(self, row_id: str) -> Bools:
+        found: Bools = self.manifest.id_hashes == hash(row_id)
+        if not found.any():
+            raise SettingsError(f"again: no row of {self.manifest.path} has the id {row_id!r}")
+        return found
+
     def _wanted(self) -> Bools:
-        wanted: Bools = (self.plan.kinds != DONE) & ~self.refused
+        wanted: Bools = (self.plan.kinds != DONE) & ~self.refused & self.chosen
+        wanted[self.shared.present] = False
+        wanted[self.shared.awaiting] = False
         return wanted
 
     def _utterances(self, wanted: Bools) -> Iterator[list[Utterance]]:
@@ -127,16 +247,16 @@ class Agenda:
             voice=voice,
             speed=speed,
             fingerprint=self.fingerprints.of(script, voice, speed),
+            script_hash=hash_script(script),
             refusal=_refuse(batch.texts[i]) or refusal,
         )
 
 
-def survey(job: Job, speaker: Speaker, manifest: Manifest, ledger: Ledger | None) -> Agenda:
+def survey(job: Job, speaker: Speaker, manifest: Manifest, memory: Memory) -> Agenda:
     """Find out what is to be done.
 
     Raises:
         UsageError: the ledger is that of quite another manifest.
-        LedgerBroken: it cannot be understood.
     """
     casting = Casting(speaker.provider, speaker.voice, job.speed, speaker.options)
     fingerprints = Fingerprints(speaker.provider.name, speaker.format, speaker.audible_options)
@@ -155,7 +275,6 @@ def survey(job: Job, speaker: Speaker, manifest: Manifest, ledger: Ledger | None
             refusal is not None or _refuse(text) is not None
             for (_, refusal), text in zip(voices, batch.texts, strict=True)
         ]
-    memory = recall(ledger)
     plan = make_plan(manifest.id_hashes, prints, memory.past)
     _check_belongs(manifest, memory, plan, job.directory)
     return Agenda(
@@ -164,40 +283,36 @@ def survey(job: Job, speaker: Speaker, manifest: Manifest, ledger: Ledger | None
         casting=casting,
         fingerprints=fingerprints,
         plan=plan,
+        prints=prints,
         characters=characters,
         models=list(models),
         model_of=model_of,
         refused=refusals,
-        contested=_contested(manifest, memory) if plan.to_do else frozenset(),
-        stale=_stale(manifest, memory.past, plan),
-        last_manifest=memory.manifest,
+        lost=np.empty(0, np.int64),
+        chosen=np.ones(manifest.rows, np.bool_),
+        shared=Shared.none(),
+        memory=memory,
     )
 
 
-def drop_lost(agenda: Agenda, ledger: Ledger, root: Path) -> None:
-    """Plan rows again whose audio is gone or of another size than recorded."""
+def drop_lost(agenda: Agenda, ledger: Ledger, root: Path) -> list[Result]:
+    """Plan rows again whose audio is gone or not what was recorded.
+
+    Returns:
+        Lines that tell of the new time of files which were read and are whole.
+    """
     rows = np.flatnonzero(agenda.plan.kinds == DONE)
-    offsets = agenda.plan.offsets[rows].tolist()
-    lost = [
-        (row, offset)
-        for row, offset, place in zip(rows.tolist(), offsets, ledger.places(offsets), strict=True)
-        if not _is_there(place, f"{root}")
-    ]
-    if not lost:
-        return
-    log.warning("%d finished rows have lost their audio; they are spoken again", len(lost))
-    for row, offset in lost:
-        agenda.plan.kinds[row] = NEW
-        agenda.plan.offsets[row] = -1
-        agenda.stale.append(offset)
-    agenda.contested = _contested(agenda.manifest, recall(ledger))
-
-
-def _is_there(place: Place, root: str) -> bool:
-    try:
-        return os.stat(f"{root}/{place.path}").st_size == place.bytes  # noqa: PTH116  # 3 x faster
-    except OSError:
-        return False
+    thorough = bool(agenda.memory.damaged)
+    lost, renewed = find_lost(ledger, root, agenda.plan.addresses[rows], thorough=thorough)
+    if lost:
+        log.warning(
+            "%d finished rows have lost their audio, or it was changed; they are spoken again",
+            len(lost),
+            extra=notice("audio_lost", rows=len(lost)),
+        )
+    agenda.lost = agenda.plan.addresses[rows[lost]]
+    agenda.plan.reopen(rows[lost], NEW)
+    return renewed
 
 
 def _prints(
@@ -220,61 +335,20 @@ def _refuse(text: str | None) -> Refusal | None:
     return None if why is None else Refusal(ScriptRejected.code, why)
 
 
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """What the ledger tells.
-
-    Attributes:
-        stems: hash() of the case-folded file name stem of each line with a file.
-        owners: hash() of the id of the same line.
-        manifest: Where the manifest was when the ledger last saw it, or None.
-    """
-
-    past: Past
-    stems: Ints
-    owners: Ints
-    manifest: str | None
-
-
-def recall(ledger: Ledger | None) -> Memory:
-    """Read a ledger from its first line to its last."""
-    stems, owners = array("q"), array("q")
-    manifest: list[str] = []
-
-    def lines() -> Iterator[tuple[int, int, Status, str]]:
-        for offset, entry in ledger.entries() if ledger is not None else ():
-            if entry.manifest is not None:
-                manifest[:] = [entry.manifest]
-            if entry.id is None:
-                continue
-            id_hash = hash(entry.id)
-            if entry.path is not None:
-                file = entry.path.rpartition("/")[2]
-                stems.append(hash(file.rpartition(".")[0].casefold()))
-                owners.append(id_hash)
-            yield id_hash, offset, entry.status, entry.fingerprint
-
-    past = Past.of(lines())
-    return Memory(
-        past,
-        np.array(stems, dtype=np.int64),
-        np.array(owners, dtype=np.int64),
-        manifest[0] if manifest else None,
-    )
-
-
 def _check_belongs(manifest: Manifest, memory: Memory, plan: Plan, out: Path) -> None:
     """Refuse to mix two manifests: the second would take the first one's files."""
     here = str(manifest.path.resolve())
-    nothing_in_common = not np.any(plan.offsets >= 0)
-    if memory.manifest not in (None, here) and len(memory.past.offsets) and nothing_in_common:
+    nothing_in_common = not np.any(plan.addresses >= 0)
+    if memory.manifest not in (None, here) and len(memory.past.addresses) and nothing_in_common:
         raise UsageError(
             f"{out} was written for {memory.manifest}, and {manifest.path} has none of its rows",
             hint="name another --out",
         )
 
 
-def _contested(manifest: Manifest, memory: Memory) -> frozenset[int]:
+def contested_names(agenda: Agenda) -> frozenset[int]:
+    """Return hash() of the case-folded file name stems that two ids would share."""
+    manifest, memory = agenda.manifest, agenda.memory
     stems = np.empty(manifest.rows, np.int64)
     for batch in manifest.batches():
         rows = slice(batch.first_row, batch.first_row + len(batch.ids))
@@ -285,7 +359,13 @@ def _contested(manifest: Manifest, memory: Memory) -> frozenset[int]:
     )
 
 
-def _stale(manifest: Manifest, past: Past, plan: Plan) -> list[int]:
-    place = past.find(manifest.id_hashes)
-    offsets: list[int] = past.offsets[place[(plan.kinds == CHANGED) & (place >= 0)]].tolist()
-    return offsets
+def _sample(manifest: Manifest, rows: int, seed: int) -> Bools:
+    """Choose rows by their ids: others come and go, and these stay chosen."""
+    lots = np.empty(manifest.rows, np.uint64)
+    for batch in manifest.batches():
+        drawn = [blake2b(f"{seed}\0{it}".encode(), digest_size=8).digest() for it in batch.ids]
+        first = batch.first_row
+        lots[first : first + len(drawn)] = np.frombuffer(b"".join(drawn), dtype=">u8")
+    chosen = np.zeros(manifest.rows, np.bool_)
+    chosen[np.argsort(lots, kind="stable")[:rows]] = True
+    return chosen

@@ -1,7 +1,7 @@
 """The server of our own, as a child process for the length of one run.
 
 It listens on a free port with a key that only this run knows, and it ends when
-the pipe to its standard input does: also when this process is killed.
+the pipe to its standard input does, also when this process is killed, and at no signal.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ async def start() -> LocalServer:
     """
     key = secrets.token_urlsafe(24)
     process = await trio.lowlevel.open_process(
-        [sys.executable, "-m", "batchtts", "serve", "--port", "0", "--until-eof"],
+        [sys.executable, "-m", "batchtts", "serve", "--port", "0", "--attached"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env={**_environment(), "BATCHTTS_SERVE_KEY": key},

@@ -21,6 +21,8 @@ class Notes:
     segments: int = 0
     attempts: int = 0
     characters: int = 0
+    to_send: int = 0  # characters of this segment and those after it
+    reserved_usd: float = 0.0
     refusals: int = 0  # of a key that is good for other rows
     queue_s: float = 0.0
     connect_s: float = 0.0
@@ -37,11 +39,13 @@ class Notes:
 
     def result(self, utterance: Utterance, provider: Provider) -> Result:
         """Everything but the verdict and the file."""
-        voice = utterance.voice
+        voice, wall_s = utterance.voice, trio.current_time() - self.began_at
         return Result(
             id=utterance.id,
             status="failed",
             fingerprint=utterance.fingerprint,
+            script_hash=utterance.script_hash,
+            speed=utterance.speed,
             text_chars=len(utterance.script),
             provider=provider.name,
             model=voice.model,
@@ -50,12 +54,13 @@ class Notes:
             segments=self.segments,
             attempts=self.attempts,
             started_at=_to_us(self.started_at),
-            finished_at=_to_us(time.time()),
+            finished_at=_to_us(self.started_at + wall_s),  # a clock may be set back
             queue_s=_to_us(self.queue_s),
             connect_s=_to_us(self.connect_s),
             ttfa_s=None if self.ttfa_s is None else _to_us(self.ttfa_s),
             synth_s=_to_us(self.synth_s),
-            wall_s=_to_us(trio.current_time() - self.began_at),
+            wall_s=_to_us(wall_s),
+            characters_sent=self.characters,
             cost_usd=provider.cost_usd(voice.model, self.characters),
             context=self.contexts[-1] if self.contexts else None,
         )

@@ -31,19 +31,23 @@ GATHER_S = 0.01
 
 
 class Stop:
-    """How a run is asked to end; the first call drains, the second drops."""
+    """How a run is asked to end."""
 
     def __init__(self, grace_s: float) -> None:
         self._grace_s = grace_s
         self.feeding = trio.CancelScope()
         self.working = trio.CancelScope()
 
-    def __call__(self) -> None:
-        if self.feeding.cancel_called:
-            self.working.cancel(reason="stopped twice")
+    def drain(self) -> None:
+        """Take no new rows; what is in flight has its time."""
         self.feeding.cancel(reason="stopped")
         until = trio.current_time() + self._grace_s
         self.working.deadline = min(self.working.deadline, until)
+
+    def drop(self) -> None:
+        """End at once; what is in flight is dropped."""
+        self.drain()
+        self.working.cancel(reason="stopped twice")
 
 
 @dataclass(slots=True)

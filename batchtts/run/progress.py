@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from batchtts.model import Result
+from batchtts.notices import notice
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +79,18 @@ class Figures:
         share = share or finished / self.rows
         return elapsed_s * (1 - share) / share
 
+    def facts(self) -> dict[str, object]:
+        """The same for machines."""
+        left_s = self.left_s
+        return {
+            "rows": self.rows,
+            "done": self.done,
+            "failed": self.failed,
+            "audio_s": round(self.audio_s, 3),
+            "elapsed_s": round(time.monotonic() - self.began_at, 3),
+            "left_s": None if left_s is None else round(left_s, 1),
+        }
+
     def line(self) -> str:
         """One line for a log."""
         elapsed_s = max(time.monotonic() - self.began_at, 1e-9)
@@ -114,7 +127,8 @@ class Lines:
         self._figures.add(result)
         if time.monotonic() - self._reported_at >= REPORT_EVERY_S:
             self._reported_at = time.monotonic()
-            log.info("%s", self._figures.line())
+            figures = self._figures
+            log.info("%s", figures.line(), extra=notice("progress", more=figures.facts()))
 
     def end(self) -> None:
         """The run is over, however it went."""

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 
 import msgspec
 import trio
@@ -20,15 +19,14 @@ from batchtts.audio.decode import Hearing, Sound, shifted
 from batchtts.audio.pcm import duration_s, peak_dbfs
 from batchtts.audio.write import resample
 from batchtts.model import Correction, Take, Utterance, Word
+from batchtts.notices import notice
 from batchtts.review.checks import find_fault
+from batchtts.run.crew import Crew
 from batchtts.run.notes import Notes
-from batchtts.run.pace import Breaker, InFlight
-from batchtts.run.retry import RetryPolicy
 from batchtts.text.segment import split
-from batchtts.wire.line import Line
-from batchtts.wire.provider import Manner, Provider, Vocabulary
+from batchtts.wire.provider import Manner, Vocabulary
 from batchtts.wire.session import Listener, Session
-from batchtts.wire.tape import FileTape, Recorder
+from batchtts.wire.tape import FileTape
 
 log = logging.getLogger(__name__)
 
@@ -41,79 +39,13 @@ REFUSALS = 5
 REMEMBERED = 64
 
 
-@dataclass(slots=True, kw_only=True)
-class Crew:
-    """What the workers of one run share.
-
-    Attributes:
-        name: Sets the contexts of this run apart from those of any other.
-        connections: Where connections live.
-        word_timestamps, options: See `Manner`.
-        recorder: Where conversations are recorded, if they are.
-        slots: Requests in flight; follows *in_flight*.
-        corrections: Rows that were recorded as done and are not; whoever records
-            takes them from here.
-    """
-
-    name: str
-    provider: Provider
-    line: Line
-    policy: RetryPolicy
-    in_flight: InFlight
-    breaker: Breaker
-    connections: trio.Nursery
-    word_timestamps: bool = False
-    options: Mapping[str, object] = field(default_factory=dict)
-    recorder: Recorder | None = None
-    slots: trio.CapacityLimiter = field(init=False)
-    corrections: list[Correction] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.slots = trio.CapacityLimiter(self.in_flight.limit)
-
-    def manner(self, utterance: Utterance) -> Manner:
-        """Return how this utterance is to be spoken."""
-        return Manner(
-            voice=utterance.voice,
-            speed=utterance.speed,
-            word_timestamps=self.word_timestamps,
-            options=self.options,
-        )
-
-    def succeeded(self) -> None:
-        """A segment was spoken in full."""
-        self.breaker.succeeded()
-        self.in_flight.succeeded()
-        self.slots.total_tokens = self.in_flight.limit
-
-    def failed(self, error: errors.AttemptError, began_at: float) -> None:
-        """An attempt failed.
-
-        Raises:
-            ProviderDown: it was one too many.
-        """
-        now = trio.current_time()
-        is_busy = isinstance(error, errors.RateLimited)
-        if is_busy:
-            self.in_flight.refused(now)
-            self.slots.total_tokens = self.in_flight.limit
-        is_unreachable = isinstance(error, errors.NotConnected)
-        if is_unreachable and self.breaker.is_closed:
-            log.info("%s; trying on", error, extra={"place": "run"})
-        if self.breaker.failed(began_at, now, unreachable=is_unreachable, busy=is_busy):
-            raise errors.ProviderDown(
-                f"{error}; nothing else for {self.breaker.lasting_s(now):.0f} s",
-                hint="what is done stays done; run the same command again",
-            ) from error
-
-
 class Worker:
     """One task's hands: a session that is kept from row to row."""
 
     def __init__(self, crew: Crew, number: int) -> None:
         self._crew = crew
         self._number = number
-        self._place = {"place": f"worker-{number}"}
+        self._place = f"worker-{number}"
         self._session: Session | None = None
         self._tape: FileTape | None = None
         self._resource = ""
@@ -127,10 +59,24 @@ class Worker:
         """
         notes = Notes()
         try:
+            return await self._take(utterance, notes)
+        finally:
+            spent_usd = self._crew.cost_usd(utterance, notes.characters)
+            self._crew.budget.settle(notes.reserved_usd, spent_usd)
+
+    async def _take(self, utterance: Utterance, notes: Notes) -> Take:
+        try:
             sound = await self._speak(utterance, notes)
+        except errors.BudgetSpent:
+            self._crew.stop()
+            nothing = Sound(b"", self._crew.provider.sample_rate_hz)
+            return self._bring(utterance, notes, nothing, status="pending")
         except errors.UtteranceError as error:
+            facts = {"id": utterance.id, "code": error.code, "error": str(error)}
             log.warning(
-                "%s failed: %s  code=%s", utterance.id, error, error.code, extra=self._place
+                "%s failed: %s  code=%s",
+                *(utterance.id, error, error.code),
+                extra=notice("row_failed", self._place, facts, attempts=notes.attempts),
             )
             nothing = Sound(b"", self._crew.provider.sample_rate_hz)
             return self._bring(
@@ -179,8 +125,10 @@ class Worker:
         pieces = split(utterance.script, self._crew.provider.segment_chars)
         notes.segments = len(pieces)
         heard = []
+        notes.to_send = sum(map(len, pieces))
         for number, piece in enumerate(pieces):
             heard.append(await self._speak_segment(utterance, f"{number}", piece, notes))
+            notes.to_send -= len(piece)
             if notes.is_cut_short:
                 raise errors.Truncated(CUT_SHORT)
         return _join(heard)
@@ -194,7 +142,15 @@ class Worker:
             log.info(
                 "%s attempt %d: %s; again in %.1f s  code=%s",
                 *(utterance.id, notes.attempts, error, wait_s, error.code),
-                extra=self._place,
+                extra=notice(
+                    "attempt_failed",
+                    self._place,
+                    id=utterance.id,
+                    attempt=notes.attempts,
+                    code=error.code,
+                    error=str(error),
+                    wait_s=round(wait_s, 3),
+                ),
             )
 
         async for attempt in self._crew.policy.controller(tell):
@@ -204,10 +160,11 @@ class Worker:
 
     async def _attempt(self, utterance: Utterance, segment: str, piece: str, notes: Notes) -> Sound:
         began_at = trio.current_time()
+        self._reserve(utterance, notes)
         try:
             sound = await self._try(utterance, segment, piece, notes)
         except errors.AttemptError as error:
-            self._lose(error, piece, began_at, notes)
+            self._lose(error, utterance, piece, began_at, notes)
             raise
         except errors.Unauthorized as error:
             if not self._crew.breaker.has_succeeded:
@@ -218,16 +175,39 @@ class Worker:
                 self.hang_up()
                 raise errors.VoiceUnavailable(f"{error}, again and again for this row") from error
             hiccup = errors.NotConnected(f"{error}, though it was taken before")
-            self._lose(hiccup, piece, began_at, notes)
+            self._lose(hiccup, utterance, piece, began_at, notes)
             raise hiccup from error
         notes.characters += len(piece)
         self._crew.succeeded()
         return sound
 
-    def _lose(self, error: errors.AttemptError, piece: str, began_at: float, notes: Notes) -> None:
+    def _reserve(self, utterance: Utterance, notes: Notes) -> None:
+        """Set aside what it takes to finish this row, as far as it is not yet.
+
+        Raises:
+            BudgetSpent: the run may not spend so much.
+        """
+        whole_usd = self._crew.cost_usd(utterance, notes.characters + notes.to_send)
+        more_usd = whole_usd - notes.reserved_usd
+        if more_usd > 0:
+            if not self._crew.budget.reserve(more_usd):
+                raise errors.BudgetSpent(f"{utterance.id} would cost {more_usd:.6f} USD more")
+            notes.reserved_usd += more_usd
+
+    def _lose(
+        self,
+        error: errors.AttemptError,
+        utterance: Utterance,
+        piece: str,
+        began_at: float,
+        notes: Notes,
+    ) -> None:
         """Account for an attempt that failed, and throw its session away."""
         self.hang_up()
-        notes.characters += len(piece) if error.charged else 0
+        if error.charged:
+            notes.characters += len(piece)
+        else:
+            self._crew.note(utterance, notes.characters)
         self._crew.failed(error, began_at)
 
     async def _try(self, utterance: Utterance, segment: str, piece: str, notes: Notes) -> Sound:
@@ -248,6 +228,7 @@ class Worker:
             session = await self._connect(dialect, manner, notes)  # it may have closed meanwhile
             context = self._new_context(utterance, segment, notes)
             notes.attempts += 1
+            self._crew.note(utterance, notes.characters + len(piece))
             timeline = await session.speak(piece, context, listener)
         finally:
             slot.release()
@@ -278,7 +259,7 @@ class Worker:
 
     def _new_context(self, utterance: Utterance, segment: str, notes: Notes) -> str:
         """Name one attempt; the name is its own across workers, runs and machines."""
-        context = f"{self._crew.name}-{utterance.row}-{segment}-{notes.attempts}"
+        context = f"{self._crew.take_of(utterance)}-{segment}-{notes.attempts}"
         notes.contexts.append(context)
         return context
 
@@ -287,6 +268,8 @@ class Worker:
         result = msgspec.structs.replace(
             take.result,
             status="failed",
+            characters_sent=0,  # the line that this one corrects has them
+            cost_usd=None if take.result.is_unpriced else 0.0,
             peak_dbfs=None,
             error_code=errors.Truncated.code,
             error_message=CUT_SHORT,
@@ -307,7 +290,9 @@ class Worker:
         """The same, of a script that was handed over."""
         if context in self._done:
             correction = self._done.pop(context)
-            log.warning("%s: %s", correction.result.id, CUT_SHORT, extra=self._place)
+            facts = {"id": correction.result.id, "code": errors.Truncated.code, "error": CUT_SHORT}
+            taken_back = notice("row_taken_back", self._place, facts)
+            log.warning("%s: %s", correction.result.id, CUT_SHORT, extra=taken_back)
             self._crew.corrections.append(correction)
 
 

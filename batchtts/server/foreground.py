@@ -25,7 +25,8 @@ async def stay(settings: Settings) -> Exit:
     refusals: list[BaseException] = []
     try:
         async with trio.open_nursery() as nursery:
-            await nursery.start(_end_at_signal, ends, nursery.cancel_scope)
+            if signal.getsignal(signal.SIGTERM) is not signal.SIG_IGN:
+                await nursery.start(_end_at_signal, ends, nursery.cancel_scope)
             if settings.until_eof:
                 nursery.start_soon(_end_at_eof, ends, nursery.cancel_scope)
             _announce(settings, await nursery.start(serve, settings))

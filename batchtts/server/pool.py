@@ -21,8 +21,13 @@ from batchtts.server.engine import CannotSpeak
 
 _READ_SIZE = 256 * 1024  # bytes; more than a pipe holds
 
-#: One thread each: the children are the parallelism, and nanotts must fork.
-_ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+#: One thread each: the children are the parallelism, and nanotts must fork. And no word to
+#: anybody: onnxruntime writes down in HOME what it does, and sends it to its vendor.
+_MANNERS = {
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "ORT_DISABLE_TELEMETRY": "1",
+}
 
 
 Kind = Literal["engine", "ear"]
@@ -51,7 +56,7 @@ class _Child:
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**os.environ, **_ONE_THREAD},
+            env={**os.environ, **_MANNERS},
             process_group=0,  # Ctrl-C on the terminal is not for children
         )
         return cls(name, child)

@@ -103,7 +103,8 @@ def _claim_stdout() -> BinaryIO:
 
 def main() -> None:
     """Speak, or hear, until standard input ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server to decide
+    for number in (signal.SIGINT, signal.SIGTERM):  # when to end is for the server to decide
+        signal.signal(number, signal.SIG_IGN)
     parser = argparse.ArgumentParser(description="Answer requests from stdin on stdout.")
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--engine")

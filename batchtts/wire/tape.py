@@ -33,6 +33,7 @@ import pybase64
 
 from batchtts import __version__
 from batchtts.errors import SettingsError
+from batchtts.notices import notice
 from batchtts.wire.provider import Manner, Provider, Vocabulary
 from batchtts.wire.redact import Screen, Secret, mask
 
@@ -112,7 +113,8 @@ class Recorder:
             return  # said once, by the first of many connections
         self.is_broken = True
         told = os.strerror(error.errno) if error.errno else str(error)
-        log.warning("recording stops: %s: %s", self.directory, told.lower())
+        problem = notice("recording_stops", "tape")
+        log.warning("recording stops: %s: %s", self.directory, told.lower(), extra=problem)
 
 
 class FileTape:

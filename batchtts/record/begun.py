@@ -1,0 +1,119 @@
+"""What was sent to a provider and is not in the ledger yet.
+
+A line is written before a script leaves, so that a run that is killed has left word
+of what it may have spent, and which file it may have put down. The file survives the
+death of the process, not that of the machine: it is never flushed to the disk, and
+after a power failure the spend of the scripts in flight may be missing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Self
+
+import msgspec
+
+from batchtts.record import disk
+
+LONGEST_BYTES = 1 << 20  # then the lines that are settled are dropped
+
+
+class Sent(msgspec.Struct, frozen=True, kw_only=True):
+    """One take of one row, as far as it has come.
+
+    Attributes:
+        take: Its own among all takes of all runs; contexts begin with it.
+        path: Where its audio would go, below the output directory.
+        characters_sent, cost_usd: Of all its attempts so far.
+    """
+
+    take: str
+    id: str
+    path: str
+    characters_sent: int = 0
+    cost_usd: float | None = None
+    provider: str = ""
+    model: str = ""
+
+
+class Begun:
+    """The open file, and the takes in it that are not settled."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with disk.telling(path):
+            self._descriptor = disk.open_to_append(path)
+        self._size_bytes = os.fstat(self._descriptor).st_size
+        self._live: dict[str, Sent] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._descriptor)
+
+    def note(self, told: Iterable[Sent]) -> None:
+        """Something is about to be sent, or put down; the last word about a take counts.
+
+        Raises:
+            OutputBroken: that could not be written, and so must not be done.
+        """
+        data = bytearray()
+        for sent in told:
+            self._live[sent.take] = sent
+            data += msgspec.json.encode(sent) + b"\n"
+        with disk.telling(self._path):
+            disk.write_all(self._descriptor, bytes(data))
+        self._size_bytes += len(data)
+
+    def settle(self, takes: Iterable[str]) -> None:
+        """These are in the ledger, or were not sent after all."""
+        for take in takes:
+            self._live.pop(take, None)
+        if self._size_bytes > LONGEST_BYTES:
+            self._shorten()
+
+    def unsettled(self) -> list[Sent]:
+        """What would be left if the process died now."""
+        return list(self._live.values())
+
+    def clear(self) -> None:
+        """All is settled."""
+        self._live.clear()
+        with disk.telling(self._path):
+            disk.truncate(self._descriptor, 0)
+        self._size_bytes = 0
+
+    def _shorten(self) -> None:
+        scratch = self._path.with_name(f"{self._path.name}.part")
+        data = b"".join(msgspec.json.encode(sent) + b"\n" for sent in self._live.values())
+        with disk.telling(self._path):
+            descriptor = disk.create(scratch)
+            try:
+                disk.write_all(descriptor, data)
+            finally:
+                os.close(descriptor)
+            disk.rename(scratch, self._path)
+            renewed = disk.open_to_append(self._path)
+        os.close(self._descriptor)
+        self._descriptor = renewed
+        self._size_bytes = len(data)
+
+
+def left(path: Path) -> list[Sent]:
+    """Read what an earlier run has left; a line that was cut short was not acted on."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return []
+    decode = msgspec.json.Decoder(Sent).decode
+    found: dict[str, Sent] = {}
+    for line in data.splitlines():
+        try:
+            sent = decode(line)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            continue
+        found[sent.take] = sent
+    return list(found.values())

@@ -1,0 +1,236 @@
+"""Who writes down what became of each row: audio first, then the ledger, then the plan.
+
+Before a file takes the place of another one the ledger takes back what it says of
+that one, so that at no instant a line tells of audio that is not there.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+import numpy as np
+import trio
+
+from batchtts.job.plan import DONE, FAILED, NEW
+from batchtts.model import Correction, Result, Status, Take, Utterance
+from batchtts.notices import notice
+from batchtts.record import disk
+from batchtts.record.begun import Begun, Sent
+from batchtts.record.ledger import Ledger
+from batchtts.record.lines import Header
+from batchtts.record.store import Store
+from batchtts.run.agenda import Agenda
+from batchtts.run.mending import spent
+
+log = logging.getLogger("batchtts.run")
+
+#: Rows that get their audio from another one, at a time.
+SHARED_AT_ONCE = 256
+
+_KINDS: dict[Status, int] = {"done": DONE, "failed": FAILED, "pending": NEW}
+
+
+@dataclass(slots=True)
+class Spoken:
+    """What this run has done so far."""
+
+    rows: int = 0
+    shared: int = 0
+    audio_s: float = 0.0
+    characters: int = 0
+    cost_usd: float = 0.0
+
+
+@dataclass(slots=True, kw_only=True)
+class Books:
+    """The ledger, the store and the plan of one run, kept in step.
+
+    Attributes:
+        name: Of the run; see Crew.
+        tell: Called with each result once it is durable.
+    """
+
+    name: str
+    ledger: Ledger
+    store: Store
+    begun: Begun
+    agenda: Agenda
+    tell: Callable[[Result], None]
+    spoken: Spoken = field(default_factory=Spoken)
+
+    async def record(self, takes: Sequence[Take], corrections: Sequence[Correction]) -> None:
+        """Make takes and corrections durable, in one thread hop."""
+        finished = [take for take in takes if take.result.status != "pending"]
+        if not (finished or corrections):
+            return
+        results, addresses = await trio.to_thread.run_sync(self._commit, finished, corrections)
+        rows = [take.utterance.row for take in finished]
+        for row, result, address in zip(rows, results, addresses, strict=False):
+            self.spoken.rows += result.status == "done"
+            self._count(row, result, address)
+        for correction, address in zip(corrections, addresses[len(finished) :], strict=True):
+            self.spoken.rows -= 1
+            self._settle(correction.row, correction.result, address)
+        self.begun.settle(f"{self.name}-{row}" for row in rows)
+
+    def _commit(
+        self, takes: Sequence[Take], corrections: Sequence[Correction]
+    ) -> tuple[list[Result], list[int]]:
+        def clear_the_way() -> None:
+            self._take_back(take.utterance for take in takes)
+            for correction in corrections:
+                self._remove(self.store.path_of(correction.result.id))
+
+        results = self.store.publish(takes, clear_the_way)
+        results.extend(correction.result for correction in corrections)
+        return results, self.ledger.append(results)
+
+    def _count(self, row: int, result: Result, address: int) -> None:
+        self.spoken.audio_s += result.audio_s or 0.0
+        self.spoken.characters += result.characters_sent
+        self.spoken.cost_usd += result.cost_usd or 0.0
+        self._settle(row, result, address)
+        self.agenda.plan.spend(row, result.characters_sent, result.cost_usd)
+
+    def _settle(self, row: int, result: Result, address: int) -> None:
+        if result.status != "pending":
+            self.agenda.plan.settle(row, _KINDS[result.status], address)
+            self.tell(result)
+
+    def _take_back(self, utterances: Iterable[Utterance]) -> None:
+        """Say of audio that is about to be replaced that it counts no more, and remove it."""
+        addresses = self.agenda.plan.replaces
+        old = [int(addresses[it.row]) for it in utterances if addresses[it.row] >= 0]
+        self.take_back(old)
+
+    def take_back(self, addresses: Sequence[int]) -> None:
+        """Say of some lines that they count no more, and remove their audio."""
+        old = [result for result in self.ledger.results(addresses) if result is not None]
+        if not old:
+            return
+        self.ledger.append(Result(id=it.id, status="pending", path=it.path) for it in old)
+        for result in old:
+            if result.path is not None:
+                self._remove(result.path)
+
+    def _remove(self, path: str) -> None:
+        with disk.telling(self.store.layout.root):
+            disk.remove(self.store.layout.root / path)
+
+    def refuse(self, provider: str) -> None:
+        """Write down the rows that no provider will be asked for, once and for all."""
+        for refused in self.agenda.refusals():
+            now = time.time()
+            self._take_back(refused)
+            results = [_refuse(row, provider, now) for row in refused]
+            addresses = self.ledger.append(results)
+            for row, result, address in zip(refused, results, addresses, strict=True):
+                code, error = result.error_code, result.error_message
+                facts = notice("row_failed", id=row.id, code=code, error=error, attempts=0)
+                log.warning("%s failed: %s", row.id, error, extra=facts)
+                self.agenda.plan.settle(row.row, FAILED, address)
+
+    def share(self, wanted: Iterable[list[tuple[Utterance, int]]]) -> list[int]:
+        """Give rows the audio of others; return the rows whose audio is not there after all."""
+        missing = []
+        for some in wanted:
+            for start in range(0, len(some), SHARED_AT_ONCE):
+                missing += self._share(some[start : start + SHARED_AT_ONCE])
+        return missing
+
+    def _share(self, wanted: Sequence[tuple[Utterance, int]]) -> list[int]:
+        sources = list(self.ledger.results(address for _, address in wanted))
+        pairs = [
+            (utterance, source)
+            for (utterance, _), source in zip(wanted, sources, strict=True)
+            if source is not None and source.fingerprint == utterance.fingerprint
+        ]
+        self.begun.note(self._sent(utterance) for utterance, _ in pairs)
+        results = list(self._alike(pairs))
+        found = [
+            (utterance, result)
+            for (utterance, _), result in zip(pairs, results, strict=True)
+            if result.status != "pending"
+        ]
+        addresses = self.ledger.append(result for _, result in found)
+        for (utterance, result), address in zip(found, addresses, strict=True):
+            self.spoken.shared += result.status == "done"
+            self._settle(utterance.row, result, address)
+        self.begun.settle(f"{self.name}-{utterance.row}" for utterance, _ in pairs)
+        there = {utterance.row for utterance, _ in found}
+        return [utterance.row for utterance, _ in wanted if utterance.row not in there]
+
+    def _sent(self, utterance: Utterance) -> Sent:
+        path = self.store.path_of(utterance.id)
+        return Sent(take=f"{self.name}-{utterance.row}", id=utterance.id, path=path)
+
+    def _alike(self, pairs: Sequence[tuple[Utterance, Result]]) -> Iterator[Result]:
+        """What became of the others is what becomes of these; in the order of *pairs*."""
+        done = [(u.id, source) for u, source in pairs if source.status == "done"]
+
+        def clear_the_way(shared: Sequence[Result]) -> None:
+            missing = {result.id for result in shared if result.status == "pending"}
+            self._take_back(utterance for utterance, _ in pairs if utterance.id not in missing)
+
+        told = iter(self.store.share(done, clear_the_way))
+        for utterance, source in pairs:
+            result = next(told) if source.status == "done" else source
+            yield msgspec.structs.replace(
+                result,
+                id=utterance.id,
+                context=f"{self.name}-{utterance.row}",
+                same_as=source.same_as or source.id,
+                attempts=0,
+                segments=0,
+                characters_sent=0,
+                cost_usd=0.0,
+                queue_s=0.0,
+                connect_s=0.0,
+                ttfa_s=None,
+                synth_s=None,
+                wall_s=None,
+            )
+
+    def give_up(self) -> None:
+        """Write down what was sent for rows that were dropped in flight, or left."""
+        plan = self.agenda.plan
+        dropped = [sent for sent in self.begun.unsettled() if sent.characters_sent]
+        rows = [int(sent.take.rpartition("-")[2]) for sent in dropped]
+        last = np.maximum(plan.addresses[rows], plan.replaces[rows])
+        told = map(spent, dropped, self.ledger.results(last.tolist()))
+        addresses = self.ledger.append(told) if dropped else []
+        for row, sent, address in zip(rows, dropped, addresses, strict=True):
+            self.spoken.characters += sent.characters_sent
+            self.spoken.cost_usd += sent.cost_usd or 0.0
+            plan.restate(row, address, sent.characters_sent, sent.cost_usd)
+        self.begun.clear()
+
+    def begin(self, header: Header) -> None:
+        """Say whose ledger this is, if it does not say so yet."""
+        if self.agenda.memory.manifest != header.manifest:
+            self.ledger.append([header])
+
+
+def _refuse(utterance: Utterance, provider: str, now: float) -> Result:
+    assert utterance.refusal is not None
+    return Result(
+        id=utterance.id,
+        status="failed",
+        fingerprint=utterance.fingerprint,
+        script_hash=utterance.script_hash,
+        speed=utterance.speed,
+        text_chars=len(utterance.script),
+        provider=provider,
+        model=utterance.voice.model,
+        voice=utterance.voice.name,
+        language=utterance.voice.language,
+        started_at=now,
+        finished_at=now,
+        cost_usd=0.0,
+        error_code=utterance.refusal.code,
+        error_message=utterance.refusal.message,
+    )

@@ -1,0 +1,127 @@
+"""What the workers of one run share: the line, the limits, the budget."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import trio
+
+from batchtts import errors
+from batchtts.model import Correction, Utterance
+from batchtts.notices import notice
+from batchtts.record.begun import Begun, Sent
+from batchtts.run.budget import Budget
+from batchtts.run.pace import Breaker, InFlight
+from batchtts.run.retry import RetryPolicy
+from batchtts.wire.line import Line
+from batchtts.wire.provider import Manner, Provider
+from batchtts.wire.tape import Recorder
+
+log = logging.getLogger("batchtts.run.worker")  # what workers say, this says for them
+
+
+@dataclass(slots=True, kw_only=True)
+class Crew:
+    """What the workers of one run share.
+
+    Attributes:
+        name: Sets the contexts of this run apart from those of any other.
+        connections: Where connections live.
+        word_timestamps, options: See `Manner`.
+        recorder: Where conversations are recorded, if they are.
+        budget: What may be spent.
+        begun: Told of what is about to be sent.
+        path_of: Where the audio of an id goes.
+        stop: Called when a row is left because of the budget.
+        slots: Requests in flight; follows *in_flight*.
+        corrections: Rows that were recorded as done and are not; whoever records
+            takes them from here.
+    """
+
+    name: str
+    provider: Provider
+    line: Line
+    policy: RetryPolicy
+    in_flight: InFlight
+    breaker: Breaker
+    connections: trio.Nursery
+    word_timestamps: bool = False
+    options: Mapping[str, object] = field(default_factory=dict)
+    recorder: Recorder | None = None
+    budget: Budget = field(default_factory=Budget)
+    begun: Begun | None = None
+    path_of: Callable[[str], str] = str
+    stop: Callable[[], None] = lambda: None
+    slots: trio.CapacityLimiter = field(init=False)
+    corrections: list[Correction] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.slots = trio.CapacityLimiter(self.in_flight.limit)
+
+    def manner(self, utterance: Utterance) -> Manner:
+        """Return how this utterance is to be spoken."""
+        return Manner(
+            voice=utterance.voice,
+            speed=utterance.speed,
+            word_timestamps=self.word_timestamps,
+            options=self.options,
+        )
+
+    def take_of(self, utterance: Utterance) -> str:
+        """Name what this run does about a row; its contexts begin with it."""
+        return f"{self.name}-{utterance.row}"
+
+    def cost_usd(self, utterance: Utterance, characters: int) -> float:
+        """The list price, as far as it is known."""
+        return self.provider.cost_usd(utterance.voice.model, characters) or 0.0
+
+    def note(self, utterance: Utterance, characters: int) -> None:
+        """So much of a row will have been sent, all attempts together.
+
+        Raises:
+            OutputBroken: that cannot be written down, and so must not be done.
+        """
+        if self.begun is None:
+            return
+        model = utterance.voice.model
+        self.begun.note(
+            [
+                Sent(
+                    take=self.take_of(utterance),
+                    id=utterance.id,
+                    path=self.path_of(utterance.id),
+                    characters_sent=characters,
+                    cost_usd=self.provider.cost_usd(model, characters),
+                    provider=self.provider.name,
+                    model=model,
+                )
+            ]
+        )
+
+    def succeeded(self) -> None:
+        """A segment was spoken in full."""
+        self.breaker.succeeded()
+        self.in_flight.succeeded()
+        self.slots.total_tokens = self.in_flight.limit
+
+    def failed(self, error: errors.AttemptError, began_at: float) -> None:
+        """An attempt failed.
+
+        Raises:
+            ProviderDown: it was one too many.
+        """
+        now = trio.current_time()
+        is_busy = isinstance(error, errors.RateLimited)
+        if is_busy:
+            self.in_flight.refused(now)
+            self.slots.total_tokens = self.in_flight.limit
+        is_unreachable = isinstance(error, errors.NotConnected)
+        if is_unreachable and self.breaker.is_closed:
+            log.info("%s; trying on", error, extra=notice("unreachable", error=str(error)))
+        if self.breaker.failed(began_at, now, unreachable=is_unreachable, busy=is_busy):
+            raise errors.ProviderDown(
+                f"{error}; nothing else for {self.breaker.lasting_s(now):.0f} s",
+                hint="what is done stays done; run the same command again",
+            ) from error

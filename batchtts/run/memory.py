@@ -1,0 +1,114 @@
+"""What the ledger tells, read once from its first line to its last."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from batchtts.errors import LedgerBroken
+from batchtts.job.plan import Ints, Past, Told, short, sum_usd
+from batchtts.record.ledger import Ledger
+from batchtts.record.lines import Damaged, Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What the ledger tells.
+
+    Attributes:
+        stems: hash() of the case-folded file name stem of each line with a file.
+        owners: hash() of the id of the same line.
+        taken_back: Addresses of the last lines about ids whose audio does not count any more.
+        damaged: Lines that are not as they were written.
+        manifest: Where the manifest was when the ledger last saw it, or None.
+    """
+
+    past: Past
+    stems: Ints
+    owners: Ints
+    taken_back: list[int]
+    damaged: list[Damaged]
+    manifest: str | None
+
+
+@dataclass(slots=True)
+class _Reader:
+    stems: array[int] = field(default_factory=lambda: array("q"))
+    owners: array[int] = field(default_factory=lambda: array("q"))
+    taken_back: list[int] = field(default_factory=list)
+    damaged: list[Damaged] = field(default_factory=list)
+    manifest: str | None = None
+    whole: int = 0
+
+    def told(self, ledger: Ledger) -> Iterator[Told]:
+        yield from self._folded(ledger)
+        for address, entry in ledger.entries():
+            if isinstance(entry, Damaged):
+                self.damaged.append(replace(entry, address=address))
+                continue
+            self.whole += 1
+            self.manifest = entry.manifest or self.manifest
+            if entry.id is not None:
+                yield self._told(entry.id, address, entry)
+
+    def _told(self, row_id: str, address: int, entry: Entry) -> Told:
+        id_hash = hash(row_id)
+        if entry.path is not None:
+            self._see(id_hash, entry.path)
+            if entry.status == "pending":
+                self.taken_back.append(address)
+        return Told(
+            id_hash,
+            address,
+            entry.status,
+            short(entry.fingerprint),
+            entry.characters_sent,
+            sum_usd(entry.characters_sent, entry.cost_usd),
+        )
+
+    def _folded(self, ledger: Ledger) -> Iterator[Told]:
+        address = 0
+        for batch in ledger.folded():
+            for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                row_id, status, fingerprint, path, characters, cost_usd = row
+                id_hash = hash(row_id)
+                if path is not None:
+                    self._see(id_hash, path)
+                    if status == "pending":
+                        self.taken_back.append(address)
+                yield Told(id_hash, address, status, fingerprint, characters, cost_usd)
+                address += 1
+
+    def _see(self, id_hash: int, path: str) -> None:
+        file = path.rpartition("/")[2]
+        self.stems.append(hash(file.rpartition(".")[0].casefold()))
+        self.owners.append(id_hash)
+
+
+def recall(ledger: Ledger | None) -> Memory:
+    """Read a ledger.
+
+    Raises:
+        LedgerBroken: it cannot be understood, or is none.
+    """
+    reader = _Reader()
+    past = Past.of(reader.told(ledger) if ledger is not None else ())
+    damaged = reader.damaged
+    is_none = bool(damaged) and not (reader.whole or len(past.addresses))
+    if is_none and (len(damaged) > 1 or not damaged[0].is_ours):
+        raise LedgerBroken(
+            "ledger.jsonl: no line of it was written by this batchtts",
+            hint="name another --out, or move the file away",
+        )
+    last = set(past.addresses.tolist()) if reader.taken_back else set()
+    return Memory(
+        past,
+        np.array(reader.stems, dtype=np.int64),
+        np.array(reader.owners, dtype=np.int64),
+        [address for address in reader.taken_back if address in last],
+        damaged,
+        reader.manifest or None,
+    )

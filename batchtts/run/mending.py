@@ -1,0 +1,172 @@
+"""What a run does first: put in order what an earlier one, or somebody else, has left.
+
+A run that was killed leaves word of what it had sent, and perhaps audio that no line
+tells of; audio that was taken back may still be there; lines and files may be damaged.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from batchtts.job.plan import Ints
+from batchtts.model import Result
+from batchtts.notices import notice
+from batchtts.record import begun, disk
+from batchtts.record.begun import Sent
+from batchtts.record.ledger import Ledger
+from batchtts.record.lines import Place
+from batchtts.record.snapshot import digest
+from batchtts.record.store import Layout
+from batchtts.run.memory import Memory, recall
+
+log = logging.getLogger("batchtts.run")
+
+
+def put_in_order(ledger: Ledger, layout: Layout) -> Memory:
+    """Mend the ledger, remove the audio that no line counts, and say what there is.
+
+    Returns:
+        What the ledger tells now; its damaged lines are those that were taken out.
+
+    Raises:
+        LedgerBroken: it cannot be understood.
+        OutputBroken: it cannot be mended here.
+    """
+    memory = recall(ledger)
+    damaged = memory.damaged
+    if damaged:
+        _heal(ledger, layout, memory)
+        memory = recall(ledger)
+    for result in ledger.results(memory.taken_back):
+        _remove(layout.root, result.path if result is not None else None)
+    told = list(_settle(ledger, layout, memory))
+    if told:
+        ledger.append(told)
+        memory = recall(ledger)
+    return replace(memory, damaged=damaged)
+
+
+def _heal(ledger: Ledger, layout: Layout, memory: Memory) -> None:
+    """Take damaged lines out; the rows that they were about are to be spoken again."""
+    damaged = memory.damaged
+    log.warning(
+        "%s: %d damaged lines (the first is line %d); every file is read, and what they told of"
+        " is spoken again",
+        *(layout.ledger, len(damaged), damaged[0].number),
+        extra=notice("ledger_damaged", lines=len(damaged)),
+    )
+    known = [each for each in damaged if each.id is not None]
+    places = memory.past.find(np.array([hash(each.id) for each in known], dtype=np.int64))
+    last = [int(memory.past.addresses[place]) if place >= 0 else -1 for place in places]
+    pending = (
+        Result(id=f"{each.id}", status="pending")
+        for each, address in zip(known, last, strict=True)
+        if address < each.address  # else a later line tells what became of the row
+    )
+    ledger.heal(layout.damaged, pending)
+
+
+def _settle(ledger: Ledger, layout: Layout, memory: Memory) -> Iterator[Result]:
+    """Account for what a killed run had sent; remove what it had put down and not recorded."""
+    for sent in begun.left(layout.begun):
+        last = _last(ledger, memory, sent.id)
+        if last is not None and _is_settled(sent, last):
+            continue
+        if last is None or last.path != sent.path:
+            _remove(layout.root, sent.path)
+        if sent.characters_sent:
+            yield spent(sent, last)
+
+
+def spent(sent: Sent, last: Result | None) -> Result:
+    """The line about a take that came to nothing: what the last line said, and the spend."""
+    last = last or Result(id=sent.id, status="pending", provider=sent.provider, model=sent.model)
+    return msgspec.structs.replace(
+        last,
+        characters_sent=sent.characters_sent,
+        cost_usd=sent.cost_usd,
+        context=sent.take,
+    )
+
+
+def _last(ledger: Ledger, memory: Memory, row_id: str) -> Result | None:
+    [place] = memory.past.find(np.array([hash(row_id)], dtype=np.int64))
+    if place < 0:
+        return None
+    [found] = ledger.results([int(memory.past.addresses[place])])
+    return found
+
+
+def _is_settled(sent: Sent, last: Result) -> bool:
+    context = last.context or ""
+    return context == sent.take or context.startswith(f"{sent.take}-")
+
+
+def _remove(root: Path, path: str | None) -> None:
+    if path:
+        with disk.telling(root):
+            disk.remove(root / path)
+
+
+def find_lost(
+    ledger: Ledger, root: Path, addresses: Ints, *, thorough: bool
+) -> tuple[list[int], list[Result]]:
+    """Look whether the audio of finished rows is there, as it was recorded.
+
+    A file whose size and time are as they were is taken for whole, unless
+    *thorough*; one with another time is read.
+
+    Returns:
+        Places in *addresses* whose audio is gone or not what it was, and lines that
+        tell of the new time of those that were read and are whole.
+    """
+    lost: list[int] = []
+    touched: list[int] = []
+    for at, place in enumerate(ledger.places(addresses.tolist())):
+        found = _look(place, f"{root}")
+        if found is None:
+            lost.append(at)
+        elif thorough or found.st_mtime_ns != place.mtime_ns:
+            touched.append(at)
+    if touched:
+        told = "reading %d files, to see whether they are what they were"
+        log.info(told, len(touched), extra=notice("files_read", files=len(touched)))
+    renewed: list[Result | None] = []
+    for at, result in zip(touched, ledger.results(addresses[touched].tolist()), strict=True):
+        if result is not None and is_whole(result, root):
+            renewed.append(_renew(result, root))
+        else:
+            lost.append(at)
+    return sorted(lost), [each for each in renewed if each is not None]
+
+
+def is_whole(result: Result, root: Path) -> bool:
+    """Whether the audio of a result is what it was; reads all of it."""
+    try:
+        return result.path is not None and digest(root / result.path) == result.sha256
+    except OSError:
+        return False
+
+
+def _look(place: Place, root: str) -> os.stat_result | None:
+    try:
+        found = os.stat(f"{root}/{place.path}")  # noqa: PTH116  # 3 x faster
+    except OSError:
+        return None
+    return found if found.st_size == place.bytes else None
+
+
+def _renew(result: Result, root: Path) -> Result | None:
+    """The same line with the time that the file has now; None if it has that time."""
+    mtime_ns = (root / f"{result.path}").stat().st_mtime_ns
+    if mtime_ns == result.mtime_ns:
+        return None
+    cost_usd = None if result.is_unpriced else 0.0
+    return msgspec.structs.replace(result, mtime_ns=mtime_ns, characters_sent=0, cost_usd=cost_usd)

@@ -1,0 +1,214 @@
+"""The part of a run in which somebody speaks: the pool, and what stops it."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import trio
+
+from batchtts.errors import RunError, leaves
+from batchtts.job.plan import DONE
+from batchtts.job.settings import LOCAL, Job, Speaker
+from batchtts.model import Take
+from batchtts.notices import notice
+from batchtts.run import local
+from batchtts.run.agenda import Agenda
+from batchtts.run.books import Books
+from batchtts.run.budget import Budget
+from batchtts.run.crew import Crew
+from batchtts.run.pace import Breaker, InFlight
+from batchtts.run.pool import Stop, run_pool
+from batchtts.run.progress import Progress
+from batchtts.run.retry import RetryPolicy
+from batchtts.run.worker import Worker
+from batchtts.wire.line import Line
+from batchtts.wire.session import CLOSE_S
+from batchtts.wire.tape import Recorder
+
+log = logging.getLogger("batchtts.run")
+
+PART_S = CLOSE_S + 3.0  # for sessions that are heard out, and their goodbyes
+
+
+@dataclass(slots=True)
+class Speech:
+    """Everything that is to be spoken in one run.
+
+    Attributes:
+        began_at: When the run began, by time.monotonic().
+        limit: The setting that ended it before its work was done, or None.
+        signals: Those that came.
+    """
+
+    job: Job
+    speaker: Speaker
+    agenda: Agenda
+    books: Books
+    progress: Progress
+    began_at: float
+    limit: str | None = None
+    signals: list[int] = field(default_factory=list)
+
+    def speak(self) -> RunError | None:
+        """Speak it; return what broke the run, if anything did."""
+        plan, speaker = self.agenda.plan, self.speaker
+        if speaker.why:
+            log.info("%s", speaker.why, extra=notice("speaker_chosen"))
+        if speaker.word_timestamps and not speaker.times_words:
+            names = speaker.provider.name, speaker.voice.name
+            told = "%s tells no times of words for %s"
+            log.warning(told, *names, extra=notice("no_word_times"))
+        log.info(
+            "%s: %s rows, %s done, %s to speak; workers=%d provider=%s voice=%s",
+            self.job.manifest.name,
+            *(f"{n:,}" for n in (len(plan.kinds), plan.count(DONE), self.agenda.to_speak)),
+            *(self._workers, speaker.provider.name, speaker.voice.name),
+            extra=notice("run_begins", more=self._facts()),
+        )
+        broken: list[RunError] = []
+        self.progress.begin(self.agenda.to_speak, self.agenda.characters_to_speak)
+        try:
+            trio.run(self._run)
+        except* RunError as group:
+            broken.extend(leaves(group))
+        finally:
+            self.progress.end()
+        return broken[0] if broken else None
+
+    def _facts(self) -> dict[str, object]:
+        return {
+            "manifest": f"{self.job.manifest}",
+            "out": f"{self.job.directory}",
+            "rows": len(self.agenda.plan.kinds),
+            "done": self.agenda.plan.count(DONE),
+            "to_speak": self.agenda.to_speak,
+            "characters": self.agenda.characters_to_speak,
+            "workers": self._workers,
+            "provider": self.speaker.provider.name,
+            "voice": self.speaker.voice.name,
+            "estimated_usd": round(self.agenda.cost_usd()[0], 6),
+        }
+
+    @property
+    def _workers(self) -> int:
+        wanted = self.job.workers or self.speaker.provider.workers
+        return min(wanted, self.agenda.to_speak)
+
+    async def _run(self) -> None:
+        stop = Stop(self.job.grace_s)
+        async with trio.open_nursery() as services:
+            if threading.current_thread() is threading.main_thread():
+                await services.start(self._obey_signals, stop)
+            if self.job.max_duration_s is not None:
+                services.start_soon(self._watch_clock, stop, self.job.max_duration_s)
+            if self.speaker.url is None:
+                await self._speak_locally(stop)
+            else:
+                await self._speak_through(self.speaker.url, self.speaker.key, stop)
+            services.cancel_scope.cancel()
+
+    async def _watch_clock(self, stop: Stop, most_s: float) -> None:
+        await trio.sleep(max(0.0, most_s - (time.monotonic() - self.began_at)))
+        self._stop_for("max_duration_s", stop)
+
+    def _stop_for(self, limit: str, stop: Stop) -> None:
+        """Begin no more rows, because of a limit."""
+        if self.limit is None:
+            self.limit = limit
+            log.warning(
+                "stopping: %s is reached; finishing what is in flight",
+                limit.removesuffix("_usd").removesuffix("_s"),
+                extra=notice("stopping", limit=limit, grace_s=self.job.grace_s),
+            )
+        stop.drain()
+
+    async def _speak_locally(self, stop: Stop) -> None:
+        """Run the pool against a server of our own, which ends whatever happens."""
+        server = await local.start()
+        try:
+            async with trio.open_nursery() as watched:
+                watched.start_soon(server.watch)
+                await self._speak_through(server.url, server.key, stop)
+                watched.cancel_scope.cancel()
+        finally:
+            await server.end()
+
+    async def _speak_through(self, url: str, key: str | None, stop: Stop) -> None:
+        """Run the pool against one address."""
+        crew: Crew | None = None
+        try:
+            async with trio.open_nursery() as connections:
+                crew = self._gather(url, key, connections, stop)
+                workers = [Worker(crew, number) for number in range(self._workers)]
+                takes = [each.take for each in workers]
+                rests = [each.part for each in workers]
+                record = partial(self._record, crew)
+                await run_pool(self.agenda.batches(), takes, record, stop, rests)
+                for worker in workers:
+                    worker.part()
+                connections.cancel_scope.deadline = trio.current_time() + PART_S
+        finally:
+            if crew is not None:
+                with trio.CancelScope(shield=True):
+                    await self._record(crew, [])  # corrections that no take came after
+
+    def _gather(self, url: str, key: str | None, connections: trio.Nursery, stop: Stop) -> Crew:
+        """What the workers of this run share."""
+        provider, workers = self.speaker.provider, self._workers
+        key_file = self.speaker.key_source if self.job.key_file else None
+        return Crew(
+            name=self.books.name,
+            provider=provider,
+            line=Line.to(provider, url, key, key_file=key_file),
+            policy=RetryPolicy(attempts=self.job.attempts),
+            in_flight=InFlight(min(self.job.in_flight or provider.in_flight or workers, workers)),
+            breaker=Breaker(failures=4 * workers, patience_s=self.job.outage_s),
+            connections=connections,
+            word_timestamps=self.speaker.word_timestamps,
+            options=self.speaker.options,
+            recorder=self._recorder(None if key == LOCAL else key),
+            budget=Budget(self.job.max_cost_usd),
+            begun=self.books.begun,
+            path_of=self.books.store.path_of,
+            stop=partial(self._stop_for, "max_cost_usd", stop),
+        )
+
+    def _recorder(self, key: str | None) -> Recorder | None:
+        if self.job.record is None:
+            return None
+        return Recorder(
+            directory=self.job.record,
+            provider=self.speaker.provider,
+            key=key,
+            keeps_scripts=self.job.record_scripts,
+        )
+
+    async def _record(self, crew: Crew, takes: Sequence[Take]) -> None:
+        corrections, crew.corrections = crew.corrections, []
+        await self.books.record(takes, corrections)
+
+    async def _obey_signals(
+        self, stop: Stop, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            task_status.started()
+            async for number in signals:
+                name = signal.Signals(number).name
+                if self.signals:
+                    told = "stopping at once: %s again; what is in flight is dropped"
+                    log.warning(told, name, extra=notice("stopping", signal=name, grace_s=0))
+                    stop.drop()
+                else:
+                    log.warning(
+                        "stopping: %s; finishing what is in flight, %g s at most",
+                        *(name, self.job.grace_s),
+                        extra=notice("stopping", signal=name, grace_s=self.job.grace_s),
+                    )
+                    stop.drain()
+                self.signals.append(number)

@@ -1,0 +1,1 @@
+"""What batchtts promises, proved on the machine that it runs on."""
