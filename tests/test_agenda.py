@@ -318,9 +318,7 @@ def test_the_directory_of_another_manifest_is_refused(desk: Desk) -> None:
     desk.name, desk.rows = "films.csv", {"f1": "Rosebud.", "f2": "Here's looking at you."}
     with pytest.raises(UsageError) as refused:
         desk.survey()
-    told = (
-        f"{desk.out} was written for {before}, and {desk.root / 'films.csv'} has none of its rows"
-    )
+    told = f"{desk.out} was written for {before}, and {desk.root / 'films.csv'} has none of its rows with the same script and settings"
     assert str(refused.value) == told
     assert refused.value.hint == "name another --out"
 
@@ -331,6 +329,12 @@ def test_a_manifest_that_was_moved_is_the_same_manifest(desk: Desk) -> None:
     agenda = desk.survey()
     assert to_speak(agenda) == ["ch3"]
     assert agenda.memory.manifest == str((desk.root / "books.csv").resolve())
+
+
+def test_a_manifest_may_be_moved_before_any_of_its_rows_came_to_an_end(desk: Desk) -> None:
+    desk.write(Header(ledger=VERSION, manifest="/elsewhere/books.csv"))
+    desk.write(Result(id="ch1", status="pending", characters_sent=16, cost_usd=0.1))
+    assert to_speak(desk.survey()) == ["ch1", "ch2", "ch3"]
 
 
 def test_the_ledger_knows_where_its_manifest_was_last(desk: Desk) -> None:

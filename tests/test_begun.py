@@ -143,3 +143,22 @@ def test_what_cannot_be_noted_must_not_be_done(path: Path, monkeypatch: pytest.M
         monkeypatch.setattr(disk, "write_all", full)
         with pytest.raises(OutputBroken, match=r"begun\.jsonl: no space left"):
             notes.note([sent(1)])
+
+
+def test_what_could_not_be_noted_spoils_no_other_line(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other workers are still in flight, and one may have something to note meanwhile."""
+
+    def write_some(descriptor: int, data: disk.Buffer) -> None:
+        os.write(descriptor, bytes(data)[:20])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with Begun(path) as notes:
+        notes.note([sent(1)])
+        with monkeypatch.context() as patched:
+            patched.setattr(disk, "write_all", write_some)
+            with pytest.raises(OutputBroken):
+                notes.note([sent(2)])
+        notes.note([sent(3)])
+        assert notes.unsettled() == left(path) == [sent(1), sent(3)]

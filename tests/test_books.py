@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,16 +13,20 @@ from typing import TypeVar
 
 import pytest
 
-from batchtts.errors import Exit
+from batchtts.errors import Exit, OutputBroken, QuotaExhausted, RunError, Unauthorized
 from batchtts.job.settings import load
-from batchtts.model import Result
+from batchtts.model import Result, Take
 from batchtts.record import begun, disk
 from batchtts.record.ledger import Ledger
 from batchtts.record.lines import VERSION, Header
 from batchtts.record.store import Layout
+from batchtts.run import books
 from batchtts.run.job import run
 from batchtts.run.memory import recall
+from batchtts.run.notes import Notes
 from batchtts.run.summary import Summary
+from batchtts.run.worker import Worker
+from batchtts.wire.session import Session
 from tests.e2e import (
     Server,
     ask,
@@ -206,6 +212,20 @@ def test_a_kill_at_any_step_of_sharing_leaves_no_lie(
 
 
 @killing
+def test_a_kill_at_any_step_of_an_exchange_leaves_no_lie(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each row is to have the audio of the one before, which another has taken from it."""
+
+    def change() -> None:
+        desk.rows = dict(zip("abc", [SCRIPTS["c"], SCRIPTS["a"], SCRIPTS["b"]], strict=True))
+
+    monkeypatch.setattr(books, "SHARED_AT_ONCE", 1)
+    kill_everywhere(desk, monkeypatch, change)
+    assert audio_files(desk.out) == {"wav/a.wav", "wav/b.wav", "wav/c.wav"}
+
+
+@killing
 def test_a_kill_at_any_step_of_pruning_leaves_no_lie(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -311,7 +331,164 @@ def test_pruning_leaves_audio_that_another_row_shares(desk: Desk) -> None:
     desk.check()
 
 
+@pytest.mark.parametrize("some", [{"sample": 1}, {"again": ("id:xa",)}])
+def test_pruning_leaves_audio_that_a_row_may_get_in_another_run(
+    desk: Desk, some: Mapping[str, object]
+) -> None:
+    desk.run()
+    desk.texts()
+    desk.rows = {f"x{row_id}": script for row_id, script in desk.rows.items()}
+    desk.run(prune=True, **some)
+    desk.run(prune=True)
+    desk.check()
+    assert desk.texts() == (["Call me Ishmael."] if "again" in some else [])
+    assert audio_files(desk.out) == {"wav/xa.wav", "wav/xb.wav", "wav/xc.wav"}
+
+
+# Audio that others are to have
+
+
+def test_no_row_gets_audio_of_the_size_and_time_of_its_own(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file system with a coarse clock; every row is shared on its own."""
+    write_all = disk.write_all
+
+    def write_and_date(descriptor: int, data: disk.Buffer) -> None:
+        write_all(descriptor, data)
+        if bytes(data[:4]) == b"RIFF":
+            os.utime(descriptor, ns=(10**18, 10**18))
+
+    monkeypatch.setattr(disk, "write_all", write_and_date)
+    monkeypatch.setattr(books, "SHARED_AT_ONCE", 1)
+    texts = [f"Line number {number}." for number in range(4)]
+    desk.rows = {f"{row}": text for row, text in enumerate(texts)}
+    desk.run()
+    assert len({(desk.out / path).stat().st_size for path in audio_files(desk.out)}) == 1
+    desk.texts()
+    desk.rows = {f"{row}": text for row, text in enumerate(["A new one.", *texts])}
+    desk.run()
+    desk.check()
+    assert desk.texts() == ["A new one."]
+
+
+def test_audio_that_two_rows_exchange_is_not_paid_for(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(books, "SHARED_AT_ONCE", 1)
+    desk.run()
+    desk.texts()
+    desk.rows = dict(zip("abc", [SCRIPTS["c"], SCRIPTS["a"], SCRIPTS["b"]], strict=True))
+    desk.run()
+    desk.check()
+    assert desk.texts() == []
+
+
+def test_of_rows_with_the_same_audio_one_is_asked_that_has_it(desk: Desk) -> None:
+    desk.rows |= {f"d{number}": SCRIPTS["a"] for number in range(20)}
+    desk.run()
+    for number in range(20):
+        del desk.rows[f"d{number}"]
+        (desk.out / f"wav/d{number}.wav").unlink()
+    desk.rows["e"] = SCRIPTS["a"]
+    desk.texts()
+    desk.run()
+    assert desk.statuses() == dict.fromkeys("abce", "done")
+    assert desk.texts() == []
+
+
+def test_rows_whose_audio_vanished_before_they_had_it_are_no_success(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = disk.link
+
+    def lose(source: Path | str, target: Path | str) -> None:
+        (desk.out / "wav/a.wav").unlink()
+        link(source, target)
+
+    desk.rows["d"] = SCRIPTS["a"]
+    monkeypatch.setattr(disk, "link", lose)
+    with pytest.raises(RunError, match=r"^1 rows have no audio: the files that they were"):
+        desk.run()
+    assert desk.statuses() == {"a": "done", "b": "done", "c": "done", "d": "pending"}
+    monkeypatch.undo()
+    desk.run()
+    desk.check()
+
+
+# Rows that prove to be cut short
+
+
+def hear_late(monkeypatch: pytest.MonkeyPatch, row_id: str, after: str) -> None:
+    """Let more audio of one row come when another one has been spoken."""
+    spoken: dict[str, tuple[Worker, str]] = {}
+    remember = Worker._remember
+
+    def remember_and_hear(self: Worker, take: Take, notes: Notes) -> None:
+        remember(self, take, notes)
+        spoken[take.utterance.id] = self, notes.contexts[-1]
+        if take.utterance.id == after:
+            worker, context = spoken[row_id]
+            worker._take_back(context)
+
+    monkeypatch.setattr(Worker, "_remember", remember_and_hear)
+
+
+@pytest.mark.parametrize("after", "bc")
+def test_a_row_that_is_cut_short_leaves_no_audio(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, after: str
+) -> None:
+    """It may be known before the row itself is written down."""
+    hear_late(monkeypatch, "b", after)
+    summary = desk.run()
+    assert (summary.exit_code, summary.spoken) == (Exit.SOME_FAILED, 2)
+    assert desk.statuses() == {"a": "done", "b": "failed", "c": "done"}
+    assert audio_files(desk.out) == {"wav/a.wav", "wav/c.wav"}
+
+
+def test_a_row_that_is_cut_short_is_told_where_there_is_no_room_for_another(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hear_late(monkeypatch, "a", "b")
+    write_all = disk.write_all
+    written: list[int] = []
+
+    def write_one_file(descriptor: int, data: disk.Buffer) -> None:
+        if bytes(data[:4]) == b"RIFF":
+            written.append(len(data))
+            if len(written) > 1:
+                raise OSError(errno.ENOSPC, "full")
+        write_all(descriptor, data)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(disk, "write_all", write_one_file)
+        with pytest.raises(OutputBroken):
+            desk.run()
+    last = [(line["id"], line["status"]) for line in ledger(desk.out) if "id" in line][-1]
+    assert last == ("a", "failed")
+    assert not (desk.out / "wav/a.wav").exists()
+    monkeypatch.undo()
+    desk.texts()
+    desk.run()
+    desk.check()
+    assert desk.texts() == sorted(SCRIPTS.values())
+
+
 # Money
+
+
+@pytest.mark.parametrize("refusal", [QuotaExhausted, Unauthorized])
+def test_a_script_that_the_account_does_not_pay_for_has_cost_nothing(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, refusal: type[RunError]
+) -> None:
+    async def refuse(*_: object) -> None:
+        raise refusal("no")
+
+    monkeypatch.setattr(Session, "speak", refuse)
+    with pytest.raises(refusal):
+        desk.run(provider="together", voice="af_bella")
+    assert desk.statuses() == dict.fromkeys(SCRIPTS, "pending")
+    assert set(by_id(desk.out, "characters_sent").values()) == {0}
 
 
 @killing

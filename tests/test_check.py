@@ -584,6 +584,18 @@ def test_rows_taken_from_the_results_or_put_there_twice_are_found(
     assert kinds(out) == {"results_damaged"}
 
 
+@pytest.mark.parametrize("name", ["plain", "folded"])
+def test_a_cost_that_nobody_knows_is_no_finding(made: Made, name: str) -> None:
+    out = made.copy(name)
+    with Ledger.open(out / "ledger.jsonl") as ledger:
+        last = [it for it in told(ledger).values() if it.status == "done"]
+        spent = (msgspec.structs.replace(it, cost_usd=None, characters_sent=5) for it in last)
+        ledger.append(spent)
+    made.run(out)
+    assert None in e2e.by_id(out, "cost_usd").values()
+    assert look(out) == []
+
+
 def test_results_that_cannot_be_read_are_found(made: Made) -> None:
     out = made.copy()
     size = (out / "results.parquet").stat().st_size

@@ -244,17 +244,24 @@ def test_of_equal_rows_the_first_speaks_for_the_others(
 def test_whose_audio_is_there_need_not_be_spoken() -> None:
     told = past((1, "done", OLD), (2, "failed", NOW), (3, "done", NOW), (4, "done", NOW))
     wanted = ints(short(NOW), short(OLD), 5, short(NOW))
-    rows, addresses = find_spoken(wanted, ints(1, 2, 3), told, lost=ints())
+    rows, addresses = find_spoken(wanted, ints(1, 2, 3), told, lost=ints(), sound=ints())
     assert (rows.tolist(), addresses.tolist()) == ([1, 3], [0, 20])
 
 
 def test_audio_that_is_lost_or_was_taken_back_is_shared_with_nobody() -> None:
     told = past((1, "done", OLD), (2, "done", NOW), (3, "done", NOW), (1, "pending", OLD))
     wanted = ints(short(OLD), short(NOW))
-    rows, addresses = find_spoken(wanted, ints(0, 1), told, lost=ints(10))
+    rows, addresses = find_spoken(wanted, ints(0, 1), told, lost=ints(10), sound=ints())
     assert (rows.tolist(), addresses.tolist()) == ([1], [20])
-    rows, addresses = find_spoken(wanted, ints(0, 1), told, lost=ints(10, 20))
+    rows, addresses = find_spoken(wanted, ints(0, 1), told, lost=ints(10, 20), sound=ints())
     assert (rows.tolist(), addresses.tolist()) == ([], [])
+
+
+def test_audio_that_was_looked_for_is_shared_first() -> None:
+    told = past(*((each, "done", NOW) for each in range(9)))
+    for sound in (20, 50, 80):
+        found = find_spoken(ints(short(NOW)), ints(0), told, lost=ints(0), sound=ints(sound))
+        assert found[1].tolist() == [sound]
 
 
 @given(past_lines, st.lists(prints), st.sets(st.integers(0, 9)))
@@ -269,8 +276,9 @@ def test_a_source_is_done_and_sounds_as_it_should(
         if line[1] == "done" and address not in {10 * each for each in lost}
     }
     fingerprints = ints(*map(short, wanted))
+    gone = ints(*(10 * each for each in lost))
     rows, addresses = find_spoken(
-        fingerprints, np.arange(len(wanted)), told, lost=ints(*(10 * each for each in lost))
+        fingerprints, np.arange(len(wanted)), told, lost=gone, sound=ints()
     )
     assert rows.tolist() == [
         row for row, each in enumerate(fingerprints.tolist()) if each in there.values()

@@ -10,7 +10,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from batchtts.errors import ManifestChanged, OutputBroken, ProviderDown
+from batchtts.errors import ManifestChanged, OutputBroken, ProviderDown, leaves
 from batchtts.run.pool import GATHER_S, GROUP, HANDOVER_S, Stop, run_pool
 
 
@@ -331,6 +331,28 @@ async def test_a_worker_that_breaks_the_run_loses_nothing_of_the_others() -> Non
         await wait_all_tasks_blocked()
         shop.disk.set()
     assert sorted(shop.durable) == [1, 2]
+
+
+async def test_a_full_disk_is_told_though_something_else_has_broken_the_run(
+    autojump_clock: MockClock,
+) -> None:
+    is_asked = trio.Event()
+
+    async def speak(row: int) -> int:
+        if row == 0:
+            await is_asked.wait()
+            raise ProviderDown("nobody answers")
+        return row
+
+    async def record(rows: Sequence[int]) -> None:
+        is_asked.set()
+        with trio.CancelScope(shield=True):  # as a thread that writes
+            await trio.sleep(HANDOVER_S + 1.0)
+        raise OutputBroken("full")
+
+    with pytest.raises(ExceptionGroup) as broken:
+        await run_pool(iter([[0, 1]]), [speak, speak], record, Stop(30.0))
+    assert {type(error) for error in leaves(broken.value)} == {OutputBroken, ProviderDown}
 
 
 async def test_rows_that_cannot_be_read_break_the_run() -> None:

@@ -446,3 +446,29 @@ def test_a_manifest_that_changes_while_it_is_read_stops_the_run(tmp_path: Path) 
         assert server.speaks("m.csv", here=tmp_path).status == 0
         assert {scripts[row] for row in kept_rows}.isdisjoint(server.texts())
     assert set(by_id(out, "status").values()) == {"done"}
+
+
+def test_a_row_that_is_spoken_again_in_vain_keeps_what_it_has(tmp_path: Path) -> None:
+    write_csv(tmp_path / "m.csv", {"a": "Alpha.", "b": "Bravo."})
+    with serving(tmp_path / "log") as server:
+        assert paid_run(tmp_path, server).status == 0
+    before = (tmp_path / "m" / "wav" / "b.wav").read_bytes()
+    (tmp_path / "faults.toml").write_text('[[fault]]\nkind = "silent"\nprobability = 1.0\n')
+    with serving(tmp_path / "log", faults=tmp_path / "faults.toml") as server:
+        answer = paid_run(tmp_path, server, again=["b"], attempts=1)
+        assert len(server.news()) == 1
+    assert (answer.status, "b failed: " in answer.err) == (0, True)
+    assert by_id(tmp_path / "m", "status") == {"a": "done", "b": "done"}
+    assert (tmp_path / "m" / "wav" / "b.wav").read_bytes() == before
+    assert untrue_lines(tmp_path / "m") == []
+    assert by_id(tmp_path / "m", "cost_usd")["b"] == pytest.approx(2 * 6 * USD)
+
+
+def test_what_a_run_writes_is_no_manifest_for_it(tmp_path: Path, server: Server) -> None:
+    write_csv(tmp_path / "m.csv", {"a": "Alpha.", "b": "?"})
+    assert server.speaks("m.csv", here=tmp_path).status == 3
+    before = snapshot(tmp_path / "m")
+    answer = server.speaks("m/failed.parquet", "-o", "m", here=tmp_path)
+    assert answer.status == 2
+    assert "is what runs in m write" in answer.err
+    assert snapshot(tmp_path / "m") == before

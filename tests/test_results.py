@@ -370,6 +370,15 @@ def test_results_are_current_as_long_as_nothing_changes(desk: Desk) -> None:
     assert fold.tally() == written
 
 
+def test_without_the_list_of_failures_they_are_not_current(desk: Desk) -> None:
+    fold = desk.fold(desk.scan(BOOK), DONE, FAILED)
+    fold.write()
+    (desk.root / "failed.parquet").unlink()
+    assert fold.tally() is None
+    fold.write()
+    assert (desk.root / "failed.parquet").exists()
+
+
 def test_a_longer_ledger_makes_them_old(desk: Desk) -> None:
     fold = desk.fold(desk.scan(BOOK), DONE)
     fold.write()

@@ -140,6 +140,22 @@ def test_rows_that_were_numbered_anew_cost_only_what_is_new(here: Path, server: 
     assert untrue_lines(out) == []
 
 
+@pytest.mark.parametrize("rows", [600])  # more than are shared together
+def test_rows_in_plenty_that_were_numbered_anew_cost_only_what_is_new(
+    here: Path, server: Server, rows: int
+) -> None:
+    """What a row had is taken from it before the one that is to have it comes about."""
+    texts = [f"Line number {number} of all." for number in range(rows)]
+    (here / "m.csv").write_text("\n".join(["text", *texts, ""]))
+    assert server.speaks("m.csv", here=here).status == 0
+    server.news()
+    (here / "m.csv").write_text("\n".join(["text", "…", "The first one.", *texts, ""]))
+    assert server.speaks("m.csv", here=here).status == 3
+    assert server.texts() == ["The first one."]
+    assert untrue_lines(here / "m") == []
+    assert not list((here / "m").rglob("*.part"))
+
+
 def test_one_that_fails_fails_those_that_wait_for_it(here: Path) -> None:
     (here / "m.csv").write_text(
         "id,text,voice\na,One.,jf_alpha\nb,Two.,\nc,One.,jf_alpha\nd,Two.,\n"

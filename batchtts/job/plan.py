@@ -118,11 +118,15 @@ class Past:
             columns = (self.addresses[some], self.characters_sent[some], self.costs_usd[some])
             yield from zip(*(column.tolist() for column in columns), strict=True)
 
-    def spoken(self, lost: Ints) -> tuple[Ints, Ints]:
-        """Return the fingerprints of what is done and not lost, ascending, and where each is."""
-        done = (self.kinds == DONE) & ~np.isin(self.addresses, lost)
+    def spoken(self, lost: Ints, sound: Ints) -> tuple[Ints, Ints]:
+        """Return the fingerprints of what is done and not lost, ascending, and where each is.
+
+        Of lines with the same fingerprint those in *sound* come first.
+        """
+        done = np.flatnonzero((self.kinds == DONE) & ~np.isin(self.addresses, lost))
+        done = done[np.argsort(~np.isin(self.addresses[done], sound), kind="stable")]
         prints, at = np.unique(self.fingerprints[done], return_index=True)
-        return prints, self.addresses[done][at]
+        return prints, self.addresses[done[at]]
 
 
 @dataclass(slots=True)
@@ -234,16 +238,19 @@ def find_twins(fingerprints: Ints, rows: Ints) -> tuple[Ints, Ints]:
     return rows[others], speaker[others]
 
 
-def find_spoken(fingerprints: Ints, rows: Ints, past: Past, *, lost: Ints) -> tuple[Ints, Ints]:
+def find_spoken(
+    fingerprints: Ints, rows: Ints, past: Past, *, lost: Ints, sound: Ints
+) -> tuple[Ints, Ints]:
     """Find rows whose audio is there already, under another id.
 
     Args:
         lost: Addresses of lines whose audio is not there any more.
+        sound: Addresses of lines whose audio was looked for and stays.
 
     Returns:
         Those of *rows*, and for each the address of a line that tells of its audio.
     """
-    prints, addresses = past.spoken(lost)
+    prints, addresses = past.spoken(lost, sound)
     at = _find(prints, fingerprints[rows])
     return rows[at >= 0], addresses[at[at >= 0]]
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -60,12 +61,16 @@ class Begun:
         Raises:
             OutputBroken: that could not be written, and so must not be done.
         """
-        data = bytearray()
-        for sent in told:
-            self._live[sent.take] = sent
-            data += msgspec.json.encode(sent) + b"\n"
+        told = list(told)
+        data = b"".join(msgspec.json.encode(sent) + b"\n" for sent in told)
         with disk.telling(self._path):
-            disk.write_all(self._descriptor, bytes(data))
+            try:
+                disk.write_all(self._descriptor, data)
+            except OSError:
+                with suppress(OSError):  # another worker's line may yet follow
+                    disk.truncate(self._descriptor, self._size_bytes)
+                raise
+        self._live.update((sent.take, sent) for sent in told)
         self._size_bytes += len(data)
 
     def settle(self, takes: Iterable[str]) -> None:

@@ -84,7 +84,7 @@ _COLUMNS = (
         "same_as",
         pa.string(),
         "",
-        "row with the same script, whose audio this is",
+        "row with the same script that was spoken for this one, too",
         lambda r: r.same_as,
     ),
     _Column(
@@ -250,6 +250,8 @@ class Fold:
             metadata = pq.read_metadata(path).metadata or {}
             seal = msgspec.json.decode(metadata[b"batchtts"], type=_Seal)
         except (OSError, ValueError, KeyError, pa.ArrowException, msgspec.MsgspecError):
+            return None
+        if (self.out / "failed.parquet").exists() != bool(seal.tally.get("failed")):
             return None
         wanted = msgspec.structs.replace(self._seal(Tally()), tally=seal.tally)
         return seal if seal == wanted else None

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -97,7 +98,10 @@ def occupy(root: Path) -> Iterator[Layout]:
             disk.make_directory(layout.scratch)
             held.enter_context(lock.hold(layout.private, shown_as=root))
             for leftover in layout.scratch.iterdir():
-                leftover.unlink()
+                if leftover.is_dir():
+                    shutil.rmtree(leftover)
+                else:
+                    leftover.unlink()
         yield layout
 
 
@@ -195,6 +199,17 @@ class Store:
         if mtime_ns is None:
             return Result(id=row_id, status="pending")
         return msgspec.structs.replace(source, id=row_id, path=relative, mtime_ns=mtime_ns)
+
+    def set_aside(self, relative: str) -> str:
+        """Take the name of a file away, and keep it out of sight; return where it is.
+
+        Raises:
+            OutputBroken: it could not be done.
+        """
+        scratch = self._new_scratch()
+        with disk.telling(self.layout.root), suppress(FileNotFoundError):
+            disk.rename(f"{self.layout.root}/{relative}", scratch)
+        return scratch.removeprefix(f"{self.layout.root}/")
 
     def _draft(self, take: Take, opened: ExitStack) -> _Draft:
         """Write a whole file under a name that is not yet; *opened* will close it."""

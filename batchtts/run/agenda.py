@@ -79,6 +79,7 @@ class Agenda:
         models: Of the voices, by name; a row has one of them.
         model_of: Shape (rows,), int32: places in *models*.
         refused: Shape (rows,), bool: rows that no provider needs to be asked for.
+        again: Shape (rows,), bool: rows that are done as they are wanted, and asked for again.
         lost: Ledger lines about audio that is not there any more.
         chosen: Shape (rows,), bool: rows that this run is about.
         shared: Rows that get the audio of another row: those whose audio is there, and
@@ -95,6 +96,7 @@ class Agenda:
     models: list[str]
     model_of: np.ndarray[tuple[int], np.dtype[np.int32]]
     refused: Bools
+    again: Bools
     lost: Ints
     chosen: Bools
     shared: Shared
@@ -153,6 +155,15 @@ class Agenda:
         addresses = self.plan.addresses[self.shared.speakers[told]]
         return self._with(self.shared.awaiting[told], addresses)
 
+    def unneeded(self) -> Ints:
+        """Where the ledger tells of ids that are gone, and whose audio no row may still get."""
+        past, gone = self.memory.past, self.plan.gone
+        waiting = self.prints[(self.plan.kinds != DONE) & ~self.refused]
+        if not (self.job.dedup and len(waiting)):
+            return gone
+        needed = past.addresses[(past.kinds == DONE) & np.isin(past.fingerprints, waiting)]
+        return gone[~np.isin(gone, needed)]
+
     def changed(self) -> Iterator[list[tuple[Utterance, int]]]:
         """Yield the rows that are done and wanted otherwise, and the ledger line about each."""
         rows = np.flatnonzero((self.plan.kinds == CHANGED) & (self.plan.replaces >= 0))
@@ -181,11 +192,20 @@ class Agenda:
             self.chosen &= _sample(self.manifest, self.job.sample, self.job.seed)
         if self.job.dedup:
             rows = np.flatnonzero(self._wanted() & ~again)
-            found = find_spoken(self.prints, rows, self.memory.past, lost=self.lost)
+            sound = self.plan.addresses[self.plan.kinds == DONE]
+            past = self.memory.past
+            found = find_spoken(self.prints, rows, past, lost=self.lost, sound=sound)
             self.shared = Shared(*found, self.lost[:0], self.lost[:0])
         self._divide()
         if self.job.again:
             self.plan.close(np.flatnonzero(again & was_done & ~self.chosen))
+            self.again = again & was_done & self.chosen
+
+    def keep(self) -> int:
+        """Rows that were to be spoken again and are not have what they had; return how many."""
+        rows = np.flatnonzero(self.again & (self.plan.kinds == CHANGED))
+        self.plan.close(rows)
+        return len(rows)
 
     def not_there(self, rows: Ints) -> None:
         """Audio that these rows were to share is not there after all: they are spoken."""
@@ -288,6 +308,7 @@ def survey(job: Job, speaker: Speaker, manifest: Manifest, memory: Memory) -> Ag
         models=list(models),
         model_of=model_of,
         refused=refusals,
+        again=np.zeros(manifest.rows, np.bool_),
         lost=np.empty(0, np.int64),
         chosen=np.ones(manifest.rows, np.bool_),
         shared=Shared.none(),
@@ -339,9 +360,11 @@ def _check_belongs(manifest: Manifest, memory: Memory, plan: Plan, out: Path) ->
     """Refuse to mix two manifests: the second would take the first one's files."""
     here = str(manifest.path.resolve())
     nothing_in_common = not np.any(plan.addresses >= 0)
-    if memory.manifest not in (None, here) and len(memory.past.addresses) and nothing_in_common:
+    tells_of_rows = np.any(memory.past.kinds != NEW)
+    if memory.manifest not in (None, here) and tells_of_rows and nothing_in_common:
         raise UsageError(
-            f"{out} was written for {memory.manifest}, and {manifest.path} has none of its rows",
+            f"{out} was written for {memory.manifest}, and {manifest.path} has none of its rows"
+            " with the same script and settings",
             hint="name another --out",
         )
 

@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 import trio
 
-from batchtts.job.plan import DONE, FAILED, NEW
+from batchtts.job.plan import DONE, FAILED, NEW, Ints
 from batchtts.model import Correction, Result, Status, Take, Utterance
 from batchtts.notices import notice
 from batchtts.record import disk
@@ -31,6 +31,9 @@ log = logging.getLogger("batchtts.run")
 #: Rows that get their audio from another one, at a time.
 SHARED_AT_ONCE = 256
 
+#: Rows that are gone and are taken back, at a time.
+PRUNED_AT_ONCE = 8192
+
 _KINDS: dict[Status, int] = {"done": DONE, "failed": FAILED, "pending": NEW}
 
 
@@ -40,9 +43,37 @@ class Spoken:
 
     rows: int = 0
     shared: int = 0
+    kept: int = 0  # rows that were to be spoken again, failed, and have the audio that they had
     audio_s: float = 0.0
     characters: int = 0
     cost_usd: float = 0.0
+
+
+@dataclass(slots=True)
+class Awaited:
+    """Audio that rows are still to get from others, which may lose it before.
+
+    Attributes:
+        addresses: Of the ledger lines about it, ascending.
+        last: For each how many rows are served when nobody waits for it any more.
+        served: Rows that have theirs, or hold it.
+    """
+
+    addresses: Ints
+    last: Ints
+    served: int = 0
+
+    @classmethod
+    def of(cls, addresses: Sequence[int] | Ints) -> Awaited:
+        """Rows will be served in the order of *addresses*."""
+        wanted = np.asarray(addresses, dtype=np.int64)
+        found, from_end = np.unique(wanted[::-1], return_index=True)
+        return cls(found, len(wanted) - from_end)
+
+    def __contains__(self, address: int) -> bool:
+        at = int(np.searchsorted(self.addresses, address))
+        is_known = at < len(self.addresses) and self.addresses[at] == address
+        return bool(is_known and self.last[at] > self.served)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -61,14 +92,18 @@ class Books:
     agenda: Agenda
     tell: Callable[[Result], None]
     spoken: Spoken = field(default_factory=Spoken)
+    _awaited: Awaited = field(default_factory=lambda: Awaited.of(()))
+    _aside: dict[int, str] = field(default_factory=dict)
 
     async def record(self, takes: Sequence[Take], corrections: Sequence[Correction]) -> None:
         """Make takes and corrections durable, in one thread hop."""
-        finished = [take for take in takes if take.result.status != "pending"]
+        finished = [take for take in takes if not self._leaves_all(take)]
+        rows = [take.utterance.row for take in finished]
+        told = self.agenda.plan.settled  # there is nothing to correct where nothing was said
+        corrections = [it for it in corrections if told[it.row] or it.row in rows]
         if not (finished or corrections):
             return
         results, addresses = await trio.to_thread.run_sync(self._commit, finished, corrections)
-        rows = [take.utterance.row for take in finished]
         for row, result, address in zip(rows, results, addresses, strict=False):
             self.spoken.rows += result.status == "done"
             self._count(row, result, address)
@@ -77,17 +112,32 @@ class Books:
             self._settle(correction.row, correction.result, address)
         self.begun.settle(f"{self.name}-{row}" for row in rows)
 
+    def _leaves_all(self, take: Take) -> bool:
+        """Whether a row stays what it was: it was left, or has good audio and got no other."""
+        failed_again = take.result.status == "failed" and self.agenda.again[take.utterance.row]
+        self.spoken.kept += bool(failed_again)
+        return take.result.status == "pending" or bool(failed_again)
+
     def _commit(
         self, takes: Sequence[Take], corrections: Sequence[Correction]
     ) -> tuple[list[Result], list[int]]:
         def clear_the_way() -> None:
             self._take_back(take.utterance for take in takes)
-            for correction in corrections:
-                self._remove(self.store.path_of(correction.result.id))
 
         results = self.store.publish(takes, clear_the_way)
-        results.extend(correction.result for correction in corrections)
-        return results, self.ledger.append(results)
+        addresses = self.ledger.append(results) if results else []
+        if corrections:  # of takes that may be among these
+            addresses += self._correct([correction.result for correction in corrections])
+        return results, addresses
+
+    def _correct(self, failed: Sequence[Result]) -> list[int]:
+        """Rows were recorded as done and are not: remove their audio, and say so."""
+        paths = [self.store.path_of(result.id) for result in failed]
+        taken_back = zip(failed, paths, strict=True)
+        self.ledger.append(Result(id=it.id, status="pending", path=path) for it, path in taken_back)
+        for path in paths:
+            self._remove(path)
+        return self.ledger.append(failed)
 
     def _count(self, row: int, result: Result, address: int) -> None:
         self.spoken.audio_s += result.audio_s or 0.0
@@ -109,13 +159,21 @@ class Books:
 
     def take_back(self, addresses: Sequence[int]) -> None:
         """Say of some lines that they count no more, and remove their audio."""
-        old = [result for result in self.ledger.results(addresses) if result is not None]
+        told = zip(addresses, self.ledger.results(addresses), strict=True)
+        old = [(address, result) for address, result in told if result is not None]
         if not old:
             return
-        self.ledger.append(Result(id=it.id, status="pending", path=it.path) for it in old)
-        for result in old:
-            if result.path is not None:
+        self.ledger.append(Result(id=it.id, status="pending", path=it.path) for _, it in old)
+        for address, result in old:
+            if result.path is not None and address in self._awaited:
+                self._aside[address] = self.store.set_aside(result.path)
+            elif result.path is not None:
                 self._remove(result.path)
+
+    def prune(self, addresses: Ints) -> None:
+        """Take back rows that are gone, however many there are."""
+        for start in range(0, len(addresses), PRUNED_AT_ONCE):
+            self.take_back(addresses[start : start + PRUNED_AT_ONCE].tolist())
 
     def _remove(self, path: str) -> None:
         with disk.telling(self.store.layout.root):
@@ -134,16 +192,32 @@ class Books:
                 log.warning("%s failed: %s", row.id, error, extra=facts)
                 self.agenda.plan.settle(row.row, FAILED, address)
 
+    def expect(self, addresses: Ints) -> None:
+        """Audio that will be shared, in this order, is not removed before."""
+        self._awaited = Awaited.of(addresses)
+
     def share(self, wanted: Iterable[list[tuple[Utterance, int]]]) -> list[int]:
         """Give rows the audio of others; return the rows whose audio is not there after all."""
         missing = []
         for some in wanted:
             for start in range(0, len(some), SHARED_AT_ONCE):
                 missing += self._share(some[start : start + SHARED_AT_ONCE])
+        for path in self._aside.values():
+            self._remove(path)
+        self._aside.clear()
         return missing
 
+    def _sources(self, addresses: Sequence[int]) -> Iterator[Result | None]:
+        """The lines about some audio, with the place where it is now."""
+        for address, result in zip(addresses, self.ledger.results(addresses), strict=True):
+            if result is not None and address in self._aside:
+                yield msgspec.structs.replace(result, path=self._aside[address])
+            else:
+                yield result
+
     def _share(self, wanted: Sequence[tuple[Utterance, int]]) -> list[int]:
-        sources = list(self.ledger.results(address for _, address in wanted))
+        sources = list(self._sources([address for _, address in wanted]))
+        self._awaited.served += len(wanted)  # once the store holds it, its name may go
         pairs = [
             (utterance, source)
             for (utterance, _), source in zip(wanted, sources, strict=True)

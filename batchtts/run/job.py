@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 
 import batchtts
-from batchtts.errors import Exit, ManifestChanged, OutputBroken, RunError
+from batchtts.errors import Exit, ManifestChanged, OutputBroken, RunError, UsageError
 from batchtts.job.manifest import Manifest, scan
 from batchtts.job.settings import Job, Speaker, check, choose_speaker, no_price
 from batchtts.notices import notice
@@ -95,6 +95,12 @@ def _run(job: Job, environment: Mapping[str, str], progress: Progress, after: Af
 
 
 def _read(job: Job) -> Manifest:
+    own = [job.directory / name for name in ("failed.parquet", "results.parquet")]
+    if job.manifest.resolve() in [path.resolve() for path in own]:
+        raise UsageError(
+            f"{job.manifest} is what runs in {job.directory} write",
+            hint="run the job itself: what failed is tried again; or name another --out",
+        )
     manifest = scan(job.manifest, job.columns)
     if manifest.columns.id is None:
         numbered = "%s has no id column: ids are row numbers, from 1"
@@ -132,6 +138,14 @@ def _begin(
     )
     speech = Speech(job, speaker, agenda, books, progress, began_at)
     return _Work(job, speaker, agenda, layout, ledger, books, speech)
+
+
+def _lost(rows: int) -> RunError:
+    """Audio was removed by somebody before other rows had it, too."""
+    return RunError(
+        f"{rows:,} rows have no audio: the files that they were to share are not there any more",
+        hint="run the same command again",
+    )
 
 
 def _check_prices(agenda: Agenda) -> None:
@@ -190,16 +204,18 @@ class _Work:
     books: Books
     speech: Speech
     estimated_usd: float = 0.0
+    left_again: int = 0
 
     def work(self) -> RunError | None:
         """Do what is to be done; return what broke the run, if anything did."""
         self.books.begin(self._header())
         broken = self._do() if self.agenda.plan.to_do else None
         if self.job.prune and broken is None:  # now that nobody needs it any more
-            self.books.take_back(self.agenda.plan.gone.tolist())
+            self.books.prune(self.agenda.unneeded())
         return broken
 
     def _do(self) -> RunError | None:
+        self.books.expect(self.agenda.shared.addresses)
         self.books.refuse(self.speaker.provider.name)
         missing = self.books.share(self.agenda.spoken_before())
         if missing:
@@ -208,7 +224,10 @@ class _Work:
         broken = self.speech.speak() if self.agenda.to_speak else None
         if not isinstance(broken, ManifestChanged | OutputBroken):
             self.books.give_up()
-            self.books.share(self.agenda.spoken_for())
+            unshared = self.books.share(self.agenda.spoken_for())
+            if unshared:
+                broken = broken or _lost(len(unshared))
+            self.left_again = self.agenda.keep() - self.books.spoken.kept
         return broken
 
     def fold(self) -> Tally:
@@ -260,15 +279,19 @@ class _Work:
             batchtts=batchtts.__version__,
         )
 
+    def _is_left(self, tally: Tally) -> bool:
+        """Whether work is left: rows that are not done, or were to be spoken again."""
+        return tally.status["pending"] + self.left_again > 0
+
     def _limit(self, tally: Tally) -> str | None:
         """The setting because of which rows are left, or None."""
-        if not tally.status["pending"]:
+        if not self._is_left(tally):
             return None
         leaving = (name for name in _LEAVING if getattr(self.job, name))
         return self.speech.limit or (next(leaving, None) if self.agenda.left_out else None)
 
     def _exit_code(self, tally: Tally) -> Exit:
-        if tally.status["pending"] and self.speech.signals:
+        if self._is_left(tally) and self.speech.signals:
             interrupted = self.speech.signals[0] == signal.SIGINT
             return Exit.INTERRUPTED if interrupted else Exit.TERMINATED
         if self._limit(tally) is not None:

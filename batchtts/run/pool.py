@@ -77,22 +77,20 @@ async def run_pool(
     done_in, done_out = trio.open_memory_channel[_Handed[Outcome]](0)
     async with trio.open_nursery() as services:
         services.start_soon(_keep_record, done_out, record, min(GROUP, len(workers)))
-        async with done_in:
-            with stop.working:
-                async with trio.open_nursery() as pool:
-                    pool.start_soon(_feed, rows, todo_in, stop.feeding)
-                    for worker, rest in zip_longest(workers, rests):
-                        pool.start_soon(_work, worker, todo_out, done_in, rest)
+        with done_in, stop.working:
+            async with trio.open_nursery() as pool:
+                pool.start_soon(_feed, rows, todo_in, stop.feeding)
+                for worker, rest in zip_longest(workers, rests):
+                    pool.start_soon(_work, worker, todo_out, done_in, rest)
 
 
 async def _feed(
     rows: Iterator[Sequence[Row]], todo: trio.MemorySendChannel[Row], feeding: trio.CancelScope
 ) -> None:
-    async with todo:
-        with feeding:
-            while batch := await trio.to_thread.run_sync(next, rows, ()):
-                for row in batch:
-                    await todo.send(row)
+    with todo, feeding:
+        while batch := await trio.to_thread.run_sync(next, rows, ()):
+            for row in batch:
+                await todo.send(row)
 
 
 async def _work(
@@ -118,7 +116,7 @@ async def _keep_record(
     record: Callable[[Sequence[Outcome]], Awaitable[None]],
     most: int,
 ) -> None:
-    async with done:
+    with done:  # not async: where all is cancelled, that would hide why
         async for first in done:
             group = await _gather(first, done, most)
             try:

@@ -12,7 +12,7 @@ from functools import partial
 
 import trio
 
-from batchtts.errors import RunError, leaves
+from batchtts.errors import ManifestChanged, OutputBroken, RunError, leaves
 from batchtts.job.plan import DONE
 from batchtts.job.settings import LOCAL, Job, Speaker
 from batchtts.model import Take
@@ -79,7 +79,7 @@ class Speech:
             broken.extend(leaves(group))
         finally:
             self.progress.end()
-        return broken[0] if broken else None
+        return _gravest(broken)
 
     def _facts(self) -> dict[str, object]:
         return {
@@ -190,8 +190,9 @@ class Speech:
         )
 
     async def _record(self, crew: Crew, takes: Sequence[Take]) -> None:
-        corrections, crew.corrections = crew.corrections, []
+        corrections = list(crew.corrections)
         await self.books.record(takes, corrections)
+        del crew.corrections[: len(corrections)]  # not before: there may be no room for a take
 
     async def _obey_signals(
         self, stop: Stop, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
@@ -212,3 +213,9 @@ class Speech:
                     )
                     stop.drain()
                 self.signals.append(number)
+
+
+def _gravest(errors: Sequence[RunError]) -> RunError | None:
+    """Of what broke a run together, what leaves nothing to be written down; or the first."""
+    grave = [error for error in errors if isinstance(error, ManifestChanged | OutputBroken)]
+    return next(iter([*grave, *errors]), None)

@@ -166,8 +166,12 @@ class Worker:
         except errors.AttemptError as error:
             self._lose(error, utterance, piece, began_at, notes)
             raise
+        except errors.QuotaExhausted:
+            self._crew.note(utterance, notes.characters)  # nobody pays for what was refused
+            raise
         except errors.Unauthorized as error:
             if not self._crew.breaker.has_succeeded:
+                self._crew.note(utterance, notes.characters)
                 raise
             notes.refusals += 1
             others_succeed = self._crew.breaker.in_a_row < notes.refusals - 1
