@@ -122,6 +122,7 @@ def test_a_command_is_told_what_went_wrong(
         ({"exit_code": 0}, ""),
         ({"exit_code": 3}, "2 of 5 rows failed"),
         ({"exit_code": 5, "limit": "limit", "pending": 4}, "stopped by limit: 4 of 5 rows left"),
+        ({"exit_code": 5, "limit": "sample", "pending": 4}, "4 of 5 rows left out by sample"),
         ({"exit_code": 130, "pending": 4}, "interrupted: 4 of 5 rows left"),
         ({"exit_code": 143, "pending": 4}, "terminated: 4 of 5 rows left"),
     ],

@@ -539,8 +539,14 @@ def test_a_limit_leaves_the_later_rows(desk: Desk) -> None:
     desk.rows = SAME
     agenda = desk.survey(limit=2)
     assert to_speak(agenda) == ["a", "b"]
-    assert agenda.left_out == 1
-    assert desk.survey(limit=3).left_out == 0
+    assert (agenda.left_out, agenda.is_cut) == (1, True)
+    whole = desk.survey(limit=3)
+    assert (whole.left_out, whole.is_cut) == (0, False)
+
+
+def test_a_sample_that_the_limit_has_room_for_is_not_cut(desk: Desk) -> None:
+    desk.rows = {name: f"Number {name}." for name in "abcd"}
+    assert [desk.survey(sample=2, limit=n).is_cut for n in (1, 2, 3)] == [True, False, False]
 
 
 def test_rows_that_get_the_audio_of_others_do_not_count_for_the_limit(desk: Desk) -> None:

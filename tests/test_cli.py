@@ -129,7 +129,13 @@ def test_a_narrow_terminal_gets_tables_and_a_run_too(here: Path) -> None:
         (["run", "--frobnicate"], "No such option '--frobnicate'."),
         (["run"], "Missing argument 'MANIFEST'."),
         (["run", "one.csv", "two.csv"], "Got unexpected extra argument (two.csv)"),
-        (["status", "nowhere"], "nowhere: no ledger here"),
+        (["status", "nowhere"], "nowhere: no such directory"),
+        (["status", "."], ".: no ledger here"),
+        (["run", "."], ".: is a directory"),
+        (["run", "/"], "/: is a directory"),
+        (["run", "m.csv", "--max-cost", "cheap"], "'cheap' is not a valid number."),
+        (["run", "m.csv", "--workers", "x"], "'x' is not a valid whole number."),
+        (["serve", "--port", "x"], "'x' is not a valid whole number."),
         (["voices", "nobody"], "no provider 'nobody'"),
         (["doctor", "nobody"], "no provider 'nobody'"),
         (["plan", "nothing.csv"], "nothing.csv: no such file"),
@@ -141,9 +147,23 @@ def test_a_wrong_command_is_told_on_stderr_with_status_2(
     tmp_path: Path, command: list[str], says: str
 ) -> None:
     answer = ask(*command, here=tmp_path)
-    assert says in answer.err
-    assert "Traceback" not in answer.err
+    wrong, *hint = answer.err.splitlines()
+    assert wrong.startswith("batchtts: ")
+    assert says in wrong
+    assert [line[:8] for line in hint] in ([], ["  hint: "])
     assert (answer.status, answer.out) == (2, "")
+
+
+def test_a_wrong_command_is_shown_where_help_is(tmp_path: Path) -> None:
+    answer = ask("run", "--frobnicate", here=tmp_path)
+    assert answer.err.endswith("\n  hint: `batchtts run --help` says what there is\n")
+
+
+def test_a_wrong_value_is_told_with_the_variable_that_holds_it(tmp_path: Path) -> None:
+    answer = ask("plan", "m.csv", here=tmp_path, extra={"BATCHTTS_RUN_LIMIT": "0"})
+    assert "Invalid value for 'BATCHTTS_RUN_LIMIT': 0 is not in" in answer.err
+    answer = ask("plan", "m.csv", "--limit", "0", here=tmp_path, extra={"BATCHTTS_RUN_LIMIT": "1"})
+    assert "Invalid value for '--limit': 0 is not in" in answer.err
 
 
 def test_without_a_command_the_help_is_shown(tmp_path: Path) -> None:
@@ -178,9 +198,20 @@ def test_a_quiet_run_says_what_is_wrong(tmp_path: Path) -> None:
     answer = ask("run", "m.csv", *TONE, "-q", here=tmp_path)
     assert answer.status == 3
     assert answer.out == ""
-    first, rows, *_ = answer.err.splitlines()
+    first, rows, step = answer.err.splitlines()
     assert first.endswith("run b failed: script has no letter or digit to speak")
     assert rows.startswith("2 rows: 1 done, 1 failed; ")
+    assert step == "m/failed.parquet says why; it is a manifest itself"
+
+
+def test_rows_that_no_limit_but_the_sample_left_out_are_not_promised(tmp_path: Path) -> None:
+    write_csv(tmp_path / "m.csv", {name: f"Number {name}." for name in "abcd"})
+    flags = (*TONE, "-q", "--sample", "2", "--limit", "1")
+    told = [ask("run", "m.csv", *flags, here=tmp_path).err.splitlines()[-1] for _ in range(3)]
+    assert told == [
+        "stopped by --limit 1: 3 rows left, run again",
+        *["2 rows left out by --sample 2: run without it"] * 2,
+    ]
 
 
 def test_a_plan_says_what_a_run_would_do_and_changes_nothing(here: Path) -> None:
@@ -226,6 +257,7 @@ def test_a_sum_says_what_is_not_known_of_it() -> None:
     sums = [spell_usd(0.0, 0), spell_usd(1.5, 0), spell_usd(1.5, 2), spell_usd(0.0, 2)]
     assert sums == ["$0.00", "$1.50", "at least $1.50", "price not known"]
     assert spell_usd(0.0042, 0) == "$0.0042"
+    assert [spell_usd(0.0001, 0), spell_usd(0.00009, 0)] == ["$0.0001", "under $0.0001"]
 
 
 def test_a_plan_adds_up_the_prices_of_all_models(here: Path) -> None:
@@ -263,6 +295,12 @@ def test_a_status_is_data_for_machines_and_for_people(here: Path) -> None:
     answer = ask("status", "m", here=here)
     assert "3 done, 0 failed; " in answer.out
     assert (answer.status, answer.err) == (0, "")
+
+
+def test_a_status_counts_what_was_taken_back(here: Path) -> None:
+    (here / "m/wav/a.wav").unlink()
+    assert ask("check", "m", "--repair", here=here).status == 0
+    assert "2 done, 0 failed, 1 to be spoken again; " in ask("status", "m", here=here).out
 
 
 def test_providers_are_data_and_their_keys_are_not(here: Path) -> None:

@@ -536,7 +536,9 @@ def test_a_second_run_on_the_same_directory_is_refused_and_names_the_first(
         end(first, signal.SIGINT)
     assert second.status == 11
     assert second.err.startswith(f"batchtts: m is in use by pid {first.pid} on ")
-    assert len(second.err.splitlines()) <= 2
+    assert second.err.splitlines()[1:] == [
+        "  hint: `batchtts status m` says how far it is; wait, or stop it"
+    ]
     assert first.returncode == 130
     texts = server.texts()
     assert len(texts) == len(set(texts)) == len(done(out))

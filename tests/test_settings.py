@@ -207,6 +207,9 @@ def test_options_are_the_providers_own(
         ("books", "books.out"),
         ("books.gz", "books.out"),
         (".csv", ".csv.out"),
+        (".", ".out"),
+        ("/", "/.out"),
+        ("..csv", "..csv.out"),
     ],
 )
 def test_the_output_goes_beside_the_manifest_and_never_onto_it(

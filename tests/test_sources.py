@@ -158,10 +158,10 @@ def test_a_variable_by_the_name_of_the_key_is_good_too(here: Path) -> None:
     ("command", "variable", "says"),
     [
         ("run", "BATCHTTS_RUN_MAXCOST", "Did you mean BATCHTTS_RUN_MAX_COST?"),
-        ("run", "BATCHTTS_RUN_MAX_COST", "'x' is not a valid float range"),
+        ("run", "BATCHTTS_RUN_MAX_COST", "'x' is not a valid number"),
         ("run", "BATCHTTS_RUN_MAX_DURATION", "'x' is no duration: 90s, 30m, 2h"),
         ("run", "BATCHTTS_RUN_PRUNE", "'x' is not a valid boolean"),
-        ("plan", "BATCHTTS_RUN_MAX_COST", "'x' is not a valid float range"),
+        ("plan", "BATCHTTS_RUN_MAX_COST", "'x' is not a valid number"),
         ("plan", "BATCHTTS_PLAN_LIMITS", "Did you mean BATCHTTS_PLAN_LIMIT?"),
     ],
 )

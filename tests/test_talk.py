@@ -261,8 +261,29 @@ def test_what_is_nothing_is_not_told(figures: dict[str, Any], ending: str) -> No
 def test_the_limit_that_ended_a_run_is_told_with_what_to_do(job: dict[str, Any], told: str) -> None:
     [limit] = job
     figures = {"limit": limit, "pending": 34, "done": 84, "exit_code": 5}
-    _, line, *_ = closing(job, **figures)
+    *_, line = closing(job, **figures)
     assert line == f"stopped by {told}: 34 rows left, run again"
+
+
+@pytest.mark.parametrize(
+    ("job", "told"),
+    [
+        ({"sample": 84}, "--sample 84"),
+        ({"again": ("failed",)}, "--again failed"),
+        ({"again": ("one", "two")}, "--again one …"),
+    ],
+)
+def test_what_leaves_rows_out_of_every_run_is_told_so(job: dict[str, Any], told: str) -> None:
+    [limit] = job
+    *_, line = closing(job, limit=limit, pending=34, done=86, failed=0, exit_code=5)
+    assert line == f"34 rows left out by {told}: run without it"
+
+
+@pytest.mark.parametrize(("status", "told"), [(130, "interrupted"), (143, "terminated")])
+@pytest.mark.parametrize("limit", [None, "limit"])
+def test_a_run_that_was_stopped_says_what_to_do(status: int, told: str, limit: str | None) -> None:
+    *_, line = closing({"limit": 84}, limit=limit, pending=34, done=84, exit_code=status)
+    assert line == f"{told}: 34 rows left, run again"
 
 
 # ── nobody listens ────────────────────────────────────────────────────────────

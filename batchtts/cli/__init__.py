@@ -19,7 +19,7 @@ import click
 from batchtts import __version__
 from batchtts.cli import streams
 from batchtts.cli.flags import Tongue
-from batchtts.errors import BatchttsError, Exit, one_line
+from batchtts.errors import BatchttsError, Exit, UsageError, one_line
 
 #: Command → its line in `batchtts --help`.
 COMMANDS = {
@@ -107,22 +107,27 @@ def _report_bug(
 
 
 def _complain_of_usage(error: click.ClickException, tongue: Tongue) -> None:
-    """As click does it; on one line if that is for machines, wherever they ask for it."""
-    asks = ("--log-format", "json") in pairwise(sys.argv) or "--log-format=json" in sys.argv
-    if asks or tongue.log_format == "json":
-        _echo_json(one_line(error.format_message()), Exit.USAGE, None)
-    else:
+    """Like all that is wrong; for machines wherever they ask for it."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
         error.show()
+        return
+    asks = ("--log-format", "json") in pairwise(sys.argv) or "--log-format=json" in sys.argv
+    hint = None
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        hint = f"`{error.ctx.command_path} --help` says what there is"
+    told = UsageError(error.format_message(), hint=hint)
+    _complain(told, Tongue("json") if asks else tongue)
 
 
 def _complain(error: BatchttsError, tongue: Tongue) -> None:
     """One line on stderr, and the next step on another."""
+    message, hint = one_line(str(error)), one_line(error.hint or "")
     if tongue.log_format == "json":
-        _echo_json(str(error), error.exit_code, error.hint)
+        _echo_json(message, error.exit_code, hint or None)
         return
-    click.echo(f"batchtts: {one_line(str(error))}", err=True)
-    if error.hint:
-        click.echo(f"  hint: {one_line(error.hint)}", err=True)
+    click.echo(f"batchtts: {message}", err=True)
+    if hint:
+        click.echo(f"  hint: {hint}", err=True)
 
 
 def _echo_json(message: str, exit_code: Exit, hint: str | None, **facts: object) -> None:

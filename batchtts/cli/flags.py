@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import click
+from click.core import ParameterSource
 
 #: Command → the other one whose variables it heeds after its own.
 _ALSO = {"plan": "run"}
@@ -54,6 +55,13 @@ class Flag(click.Option):
         """Return what the environment says."""
         variable = self.variable(ctx)
         return os.environ[variable] if variable else None
+
+    def get_error_hint(self, ctx: click.Context | None) -> str:
+        """Name what holds the wrong value: the flag, or the variable that stands for it."""
+        source = ctx and self.name and ctx.get_parameter_source(self.name)
+        if ctx and source is ParameterSource.ENVIRONMENT:
+            return f"'{self.variable(ctx)}'"
+        return super().get_error_hint(ctx)
 
 
 class Sectioned(click.Command):

@@ -32,6 +32,19 @@ class _Path(click.ParamType[Path]):
 
 PATH = _Path()
 
+
+class Whole(click.IntRange):
+    """A whole number within bounds, called so when it is none."""
+
+    name = "whole number"
+
+
+class Number(click.FloatRange):
+    """A number within bounds, called so when it is none."""
+
+    name = "number"
+
+
 COLUMNS = ("id", "text", "voice", "model", "language", "speed")
 
 
@@ -150,7 +163,7 @@ reading = _adding(
     _reading(
         "--sample-rate",
         "sample_rate_hz",
-        type=click.IntRange(4000, 192_000),
+        type=Whole(4000, 192_000),
         metavar="HZ",
         help="Of the audio files.  [default: as the provider sends it]",
     ),
@@ -180,7 +193,7 @@ speaking = _adding(
     ),
     _speaking(
         "--speed",
-        type=click.FloatRange(0.25, 4.0),
+        type=Number(0.25, 4.0),
         metavar="X",
         help="Pace of rows that name none.  [default: 1.0]",
     ),
@@ -212,7 +225,7 @@ picking = _adding(
     ),
     _picking(
         "--sample",
-        type=click.IntRange(1),
+        type=Whole(1),
         metavar="N",
         help="N rows of the manifest, chosen by their ids, and no others.",
     ),
@@ -224,7 +237,7 @@ limiting = _adding(
     _limiting(
         "--max-cost",
         "max_cost_usd",
-        type=click.FloatRange(0),
+        type=Number(0),
         metavar="USD",
         help="Begin no row that could make this run dearer, by the list prices.",
     ),
@@ -235,9 +248,7 @@ limiting = _adding(
         metavar="TIME",
         help="Begin no row after so long: 90s, 30m, 2h, 1h30m.",
     ),
-    _limiting(
-        "--limit", type=click.IntRange(1), metavar="N", help="Begin N rows at most, then stop."
-    ),
+    _limiting("--limit", type=Whole(1), metavar="N", help="Begin N rows at most, then stop."),
 )
 
 #: What becomes of rows that are alike, or gone.
@@ -259,19 +270,19 @@ pacing = _adding(
     _pacing(
         "-w",
         "--workers",
-        type=click.IntRange(1, 1024),
+        type=Whole(1, 1024),
         metavar="N",
         help="WebSockets open at once.  [default: the provider's, see `batchtts providers`]",
     ),
     _pacing(
         "--in-flight",
-        type=click.IntRange(1, 1024),
+        type=Whole(1, 1024),
         metavar="N",
         help="Requests at the provider at once.  [default: the provider's, or as many as workers]",
     ),
     _pacing(
         "--attempts",
-        type=click.IntRange(1, 100),
+        type=Whole(1, 100),
         metavar="N",
         help="Tries at one segment.  [default: 4]",
     ),

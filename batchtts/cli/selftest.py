@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from batchtts.cli.options import PATH
+from batchtts.cli.options import PATH, Whole
 
 if TYPE_CHECKING:
     from batchtts.selftest.crash import Figures, Stage
@@ -69,13 +69,13 @@ def selftest() -> None:
 )
 @click.option(
     "--rows",
-    type=click.IntRange(2, 1000),
+    type=Whole(2, 1000),
     metavar="N",
     help="Of the job.  [default: some more than workers, and 8 at least]",
 )
 @click.option(
     "--every",
-    type=click.IntRange(1),
+    type=Whole(1),
     metavar="K",
     default=1,
     show_default=True,

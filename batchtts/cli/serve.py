@@ -8,6 +8,8 @@ from pathlib import Path
 
 import click
 
+from batchtts.cli.options import Number, Whole
+
 
 @click.command(short_help="Serve the voices of this machine.")
 @click.option(
@@ -15,7 +17,7 @@ import click
 )
 @click.option(
     "--port",
-    type=click.IntRange(0, 65535),
+    type=Whole(0, 65535),
     metavar="N",
     default=8765,
     show_default=True,
@@ -30,7 +32,7 @@ import click
 )
 @click.option(
     "--workers",
-    type=click.IntRange(1, 64),
+    type=Whole(1, 64),
     metavar="N",
     help="Processes per engine and recognizer.  [default: one per processor, at most 4]",
 )
@@ -61,7 +63,7 @@ import click
 @click.option(
     "--idle-timeout",
     "idle_s",
-    type=click.FloatRange(0, min_open=True),
+    type=Number(0, min_open=True),
     metavar="SECONDS",
     help="Without a message of the client.  [default: as each protocol has it]",
 )

@@ -43,7 +43,8 @@ def status(out: Path, as_json: bool) -> None:
 
     path = Layout(out).ledger
     if not path.is_file():
-        raise UsageError(f"{out}: no ledger here", hint="name the output directory of a run")
+        told = "no ledger here" if out.is_dir() else "no such directory"
+        raise UsageError(f"{out}: {told}", hint="name the output directory of a run")
     with Ledger.peek(path) as ledger:
         memory = recall(ledger)
         results = ledger.results(sorted(memory.past.addresses.tolist()))
@@ -80,9 +81,10 @@ def _tell(facts: dict[str, Any]) -> str:
     from batchtts.cli.talk import spell_usd
 
     cost = spell_usd(facts["cost_usd"], facts["unpriced"])
+    waiting = f", {facts['taken_back']:,} to be spoken again" if facts["taken_back"] else ""
     lines = [
         f"{facts['manifest']}",
-        f"{facts['done']:,} done, {facts['failed']:,} failed;"
+        f"{facts['done']:,} done, {facts['failed']:,} failed{waiting};"
         f" {facts['audio_s']:,} s of audio; {cost}",
     ]
     lines.extend(f"  {count:>7,}  {code}" for code, count in facts["errors"].items())

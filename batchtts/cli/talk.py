@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("batchtts.cli")
 
 SMALL_USD = 0.1  # below that, cents are too coarse
+LEAST_USD = 0.0001  # below that, nobody wants to know
 
 
 def begin(job: Job | None = None) -> Progress:
@@ -123,6 +124,14 @@ _LIMITS: dict[str, tuple[str, Callable[[float], str]]] = {
     "limit": ("--limit", lambda rows: f"{rows:.0f}"),
 }
 
+_STOPS: dict[int, str] = {Exit.INTERRUPTED: "interrupted", Exit.TERMINATED: "terminated"}
+
+#: What leaves the same rows out of the next run, too → the same.
+_CHOICES: dict[str, tuple[str, Callable[[Any], str]]] = {
+    "sample": ("--sample", str),
+    "again": ("--again", lambda them: them[0] if len(them) == 1 else f"{them[0]} …"),
+}
+
 
 def conclude(summary: Summary, job: Job) -> None:
     """Say in some lines what came out."""
@@ -132,22 +141,32 @@ def conclude(summary: Summary, job: Job) -> None:
         figures = msgspec.structs.asdict(summary)
         log.log(level, "%s", first, extra=notice("summary", more=figures))
     elif summary.exit_code or not job.quiet:
-        for line in (first, *others):
+        for line in (first, *others[-1:]) if job.quiet else (first, *others):
             _echo(line)
 
 
 def closing_lines(summary: Summary, job: Job) -> list[str]:
-    """Return what there is to say of a run that has ended."""
+    """Return what there is to say of a run that has ended; the last line is the next step."""
     lines = [f"{_rows(summary)}; {_speech(summary)}{_money(summary)}"]
-    if summary.limit is not None:
-        flag, told = _LIMITS.get(summary.limit, (summary.limit, str))
-        value = getattr(job, summary.limit, None)
-        flag += f" {told(value)}" if value is not None else ""
-        lines.append(f"stopped by {flag}: {summary.pending:,} rows left, run again")
     lines.append(f"{summary.out}/results.parquet")
     if summary.failed:
         lines.append(f"{summary.out}/failed.parquet says why; it is a manifest itself")
-    return lines
+    why = _why_left(summary, job)
+    return [*lines, why] if why else lines
+
+
+def _why_left(summary: Summary, job: Job) -> str | None:
+    """Say why rows are left and how they are had; None if none are."""
+    left, again = f"{summary.pending:,} rows left", "run again"
+    if summary.exit_code in _STOPS:
+        return f"{_STOPS[summary.exit_code]}: {left}, {again}"
+    if summary.limit in _CHOICES:
+        flag, told = _CHOICES[summary.limit]
+        return f"{left} out by {flag} {told(getattr(job, summary.limit))}: run without it"
+    if summary.limit is not None:
+        flag, told = _LIMITS[summary.limit]
+        return f"stopped by {flag} {told(getattr(job, summary.limit))}: {left}, {again}"
+    return None
 
 
 def _rows(summary: Summary) -> str:
@@ -185,7 +204,10 @@ def spell_usd(known: float, unpriced: int) -> str:
     """A sum of money, some of which may not be known."""
     if unpriced and not known:
         return "price not known"
-    told = f"${known:,.2f}" if known >= SMALL_USD or not known else f"${known:.4f}"
+    if 0 < known < LEAST_USD:
+        told = f"under ${LEAST_USD}"
+    else:
+        told = f"${known:,.2f}" if known >= SMALL_USD or not known else f"${known:.4f}"
     return f"at least {told}" if unpriced else told
 
 

@@ -136,8 +136,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         if self.out is not None:
             return self.out
         name = self.manifest.name.removesuffix(".gz")
-        stem = name.rpartition(".")[0] or f"{name}.out"
-        return self.manifest.with_name(stem)
+        stem = name.rpartition(".")[0]
+        return self.manifest.parent / (stem if stem.strip(".") else f"{name}.out")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -39,7 +39,10 @@ def hold(directory: Path, *, shown_as: Path) -> Iterator[None]:
     try:
         lock.acquire()
     except filelock.Timeout:
-        raise OutputInUse(f"{shown_as} is in use{_who(holder)}") from None
+        raise OutputInUse(
+            f"{shown_as} is in use{_who(holder)}",
+            hint=f"`batchtts status {shown_as}` says how far it is; wait, or stop it",
+        ) from None
     try:
         now = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
         me = Holder(pid=os.getpid(), host=socket.gethostname(), since=now)

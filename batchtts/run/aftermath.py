@@ -122,6 +122,8 @@ def _verdict(error: BaseException) -> tuple[int, str]:
 
 def _complaint(summary: Summary) -> str:
     """What went wrong in a run that came to its end."""
+    if summary.limit in ("sample", "again"):
+        return f"{summary.pending:,} of {summary.rows:,} rows left out by {summary.limit}"
     if summary.limit is not None:
         return f"stopped by {summary.limit}: {summary.pending:,} of {summary.rows:,} rows left"
     if summary.exit_code in (Exit.INTERRUPTED, Exit.TERMINATED):

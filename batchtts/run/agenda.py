@@ -84,6 +84,7 @@ class Agenda:
         chosen: Shape (rows,), bool: rows that this run is about.
         shared: Rows that get the audio of another row: those whose audio is there, and
             where; those whose audio is yet to be spoken, and by which row.
+        is_cut: Whether the limit left rows out.
     """
 
     job: Job
@@ -101,6 +102,7 @@ class Agenda:
     chosen: Bools
     shared: Shared
     memory: Memory
+    is_cut: bool = False
 
     @property
     def to_speak(self) -> int:
@@ -223,6 +225,7 @@ class Agenda:
             self.shared = replace(self.shared, awaiting=awaiting, speakers=speakers)
         if self.job.limit is not None:
             beyond = np.flatnonzero(self._wanted())[self.job.limit :]
+            self.is_cut |= len(beyond) > 0
             self.chosen[beyond] = False
             self.chosen[self.shared.awaiting[np.isin(self.shared.speakers, beyond)]] = False
 

@@ -39,8 +39,8 @@ from batchtts.wire.tape import prepare
 
 log = logging.getLogger("batchtts.run")
 
-#: Settings that leave rows out of a run.
-_LEAVING = ("limit", "sample", "again")
+#: Settings that leave rows out of every run that has them.
+_LEAVING = ("sample", "again")
 
 
 def run(
@@ -287,8 +287,10 @@ class _Work:
         """The setting because of which rows are left, or None."""
         if not self._is_left(tally):
             return None
+        if self.speech.limit is not None or self.agenda.is_cut:
+            return self.speech.limit or "limit"
         leaving = (name for name in _LEAVING if getattr(self.job, name))
-        return self.speech.limit or (next(leaving, None) if self.agenda.left_out else None)
+        return next(leaving, None) if self.agenda.left_out else None
 
     def _exit_code(self, tally: Tally) -> Exit:
         if self._is_left(tally) and self.speech.signals:

@@ -123,7 +123,7 @@ class Speech:
             self.limit = limit
             log.warning(
                 "stopping: %s is reached; finishing what is in flight",
-                limit.removesuffix("_usd").removesuffix("_s"),
+                limit,
                 extra=notice("stopping", limit=limit, grace_s=self.job.grace_s),
             )
         stop.drain()
