@@ -297,10 +297,18 @@ def test_a_status_is_data_for_machines_and_for_people(here: Path) -> None:
     assert (answer.status, answer.err) == (0, "")
 
 
-def test_a_status_counts_what_was_taken_back(here: Path) -> None:
-    (here / "m/wav/a.wav").unlink()
-    assert ask("check", "m", "--repair", here=here).status == 0
-    assert "2 done, 0 failed, 1 to be spoken again; " in ask("status", "m", here=here).out
+def test_a_status_counts_what_was_taken_back(tmp_path: Path) -> None:
+    write_csv(tmp_path / "m.csv", ROWS)
+    ask("run", "m.csv", *TONE, here=tmp_path)
+    (tmp_path / "m/wav/a.wav").unlink()
+    assert ask("check", "m", "--repair", here=tmp_path).status == 0
+    assert "2 done, 0 failed, 1 taken back; " in ask("status", "m", here=tmp_path).out
+
+
+def test_a_plan_says_that_rows_have_no_ids(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text("text\nOne.\n")
+    answer = ask("plan", "m.csv", *TONE, here=tmp_path)
+    assert answer.err.endswith("run m.csv has no id column: ids are row numbers, from 1\n")
 
 
 def test_providers_are_data_and_their_keys_are_not(here: Path) -> None:

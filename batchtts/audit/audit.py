@@ -166,7 +166,10 @@ class Audit:
                 f"a run was killed with {unsettled:,} rows under way; the next accounts for them"
             )
         if self.rows_taken_back:
-            self.notes.append(f"{self.rows_taken_back:,} rows are to be spoken again")
+            self.notes.append(
+                f"{self.rows_taken_back:,} rows were taken back;"
+                " a run speaks those that its manifest has"
+            )
         if self.strays.taken_back:
             self.notes.append(f"the next run removes {self.strays.taken_back:,} files of such rows")
 

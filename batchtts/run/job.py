@@ -181,7 +181,7 @@ def preview(
         UsageError: the job or its manifest is wrong.
     """
     speaker = find_speaker(job, environment, needs_key=False)
-    manifest = scan(job.manifest, job.columns)
+    manifest = _read(job)
     path = Layout(job.directory).ledger
     with ExitStack() as held:
         ledger = held.enter_context(Ledger.peek(path)) if path.exists() else None
