@@ -186,7 +186,7 @@ REFUSED = {
 #: What is wrong with one flag: exit 2, and the last line says which flag and which value.
 MISTYPED = {
     "no workers": ("run m.csv --workers 0", "'--workers': 0 is not in the range 1<=x<=1024"),
-    "words for workers": ("run m.csv -w many", "'--workers': 'many' is not a valid int"),
+    "words for workers": ("run m.csv -w many", "'--workers': 'many' is not a valid whole"),
     "too fast": ("run m.csv --speed 9", "'--speed': 9.0 is not in the range 0.25<=x<=4"),
     "few samples": ("run m.csv --sample-rate 10", "'--sample-rate': 10 is not in the range"),
     "unknown column key": ("run m.csv --column x=y", "'x=y' is not KEY=NAME with a KEY of id, "),
