@@ -17,7 +17,8 @@ from pathlib import Path
 from batchtts import __version__
 from batchtts.audio.write import encode
 from batchtts.job.manifest import scan
-from batchtts.job.settings import Job, choose_speaker
+from batchtts.job.settings import Job
+from batchtts.job.speaker import choose_speaker
 from batchtts.model import Result, Utterance
 from batchtts.record.ledger import Ledger
 from batchtts.record.lines import VERSION, Header

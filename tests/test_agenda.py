@@ -15,7 +15,8 @@ import pytest
 from batchtts.errors import SettingsError, UsageError
 from batchtts.job.manifest import scan
 from batchtts.job.plan import CHANGED, DONE, FAILED, NEW
-from batchtts.job.settings import Speaker, choose_speaker, load
+from batchtts.job.settings import load
+from batchtts.job.speaker import Speaker, choose_speaker
 from batchtts.model import Refusal, Result, Status, Utterance, Voice
 from batchtts.record import names
 from batchtts.record.ledger import Ledger

@@ -13,7 +13,8 @@ import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection, WebSocketRequest, serve_websocket
 
 from batchtts.errors import BatchttsError
-from batchtts.job.settings import choose_speaker, load
+from batchtts.job.settings import load
+from batchtts.job.speaker import choose_speaker
 from batchtts.run.doctor import SENTENCE, Doctor, Step
 from tests.e2e import ask, serving
 

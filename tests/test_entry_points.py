@@ -17,7 +17,8 @@ import trio
 from trio_websocket import ConnectionClosed, WebSocketRequest, serve_websocket
 
 from batchtts.errors import SettingsError
-from batchtts.job.settings import choose_speaker, load
+from batchtts.job.settings import load
+from batchtts.job.speaker import choose_speaker
 from batchtts.wire import registry
 from tests import talks
 from tests.e2e import ROOT, ask, by_id, environment, serving, write_csv

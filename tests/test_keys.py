@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from batchtts.errors import SettingsError
-from batchtts.job.settings import Speaker, choose_speaker, load
+from batchtts.job.settings import load
+from batchtts.job.speaker import Speaker, choose_speaker
 from tests.e2e import ask, serving, write_csv
 
 KEY = "tgp_v1_0123456789abcdef"

@@ -9,7 +9,8 @@ import pytest
 from batchtts.cli import options
 from batchtts.errors import SettingsError
 from batchtts.job import columns, durations, ping, settings
-from batchtts.job.settings import Job, Speaker, check, choose_speaker, load
+from batchtts.job.settings import Job, check, load
+from batchtts.job.speaker import Speaker, choose_speaker
 from batchtts.model import AudioFormat, Voice
 from batchtts.wire import registry
 from batchtts.wire.kokoro import KOKORO, ORPHEUS

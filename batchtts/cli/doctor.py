@@ -12,7 +12,7 @@ import click
 from batchtts.cli.options import speaking
 
 if TYPE_CHECKING:
-    from batchtts.job.settings import Speaker
+    from batchtts.job.speaker import Speaker
     from batchtts.run.doctor import Step
 
 
@@ -40,8 +40,8 @@ def doctor(name: str, as_json: bool, **flags: object) -> None:
       batchtts doctor together --voice af_bella
     """
     from batchtts.job.settings import load
+    from batchtts.job.speaker import find_speaker
     from batchtts.run.doctor import Doctor
-    from batchtts.run.job import find_speaker
 
     speaker = find_speaker(load(Path("doctor"), {**flags, "provider": name}), os.environ)
     if not as_json:

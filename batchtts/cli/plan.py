@@ -13,7 +13,7 @@ from batchtts.cli.flags import Sectioned
 from batchtts.cli.options import PATH, choosing, keeping, limiting, picking, reading, speaking
 
 if TYPE_CHECKING:
-    from batchtts.job.settings import Speaker
+    from batchtts.job.speaker import Speaker
     from batchtts.record.ledger import Ledger
     from batchtts.run.agenda import Agenda
 

@@ -17,8 +17,8 @@ from batchtts.cli.tables import echo_table
 from batchtts.errors import one_line
 from batchtts.job import ping
 from batchtts.job.keys import SERVE_VARIABLE
-from batchtts.job.settings import Job, Speaker, read
-from batchtts.run.job import find_speaker
+from batchtts.job.settings import Job, read
+from batchtts.job.speaker import Speaker, find_speaker
 
 DEFAULT = "default"
 _TABLES = ("columns", "options", "prices")
@@ -107,7 +107,7 @@ def _derived(job: Job, speaker: Speaker) -> dict[str, tuple[object, str]]:
     """What follows from other settings, where nobody says otherwise: value and reason."""
     provider, voice = speaker.provider, speaker.voice
     its_default = f"default of {provider.name}"
-    workers = job.workers or provider.workers
+    workers = speaker.workers
     in_flight = (provider.in_flight, its_default) if provider.in_flight else (workers, "workers")
     return {
         "out": (job.directory, "manifest"),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from batchtts.errors import SettingsError
 from batchtts.job import keys
-from batchtts.job.settings import LOCAL, check_endpoint
+from batchtts.job.speaker import LOCAL, check_endpoint
 from batchtts.wire import recognizers
 from batchtts.wire.embedded import MOONSHINE
 from batchtts.wire.recognizer import Attention, Recognizer

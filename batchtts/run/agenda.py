@@ -28,7 +28,8 @@ from batchtts.job.plan import (
     make_plan,
     short,
 )
-from batchtts.job.settings import Job, Speaker
+from batchtts.job.settings import Job
+from batchtts.job.speaker import Speaker
 from batchtts.model import Refusal, Result, Utterance, Voice
 from batchtts.notices import notice
 from batchtts.record import names

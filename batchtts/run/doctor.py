@@ -10,7 +10,7 @@ import trio
 from batchtts import errors
 from batchtts.audio.decode import Hearing
 from batchtts.audio.pcm import duration_s, peak_dbfs
-from batchtts.job.settings import Speaker
+from batchtts.job.speaker import Speaker
 from batchtts.model import Word
 from batchtts.review.checks import find_fault
 from batchtts.run import local

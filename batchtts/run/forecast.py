@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 
 from batchtts.job.plan import DONE
-from batchtts.job.settings import Speaker
+from batchtts.job.speaker import Speaker
 from batchtts.model import Result, Utterance
 from batchtts.record.ledger import Ledger
 from batchtts.run.agenda import Agenda
@@ -58,9 +58,7 @@ def _reason(utterance: Utterance, result: Result, speaker: Speaker) -> str:
 
 def duration_s(agenda: Agenda, speaker: Speaker, ledger: Ledger | None) -> float:
     """Guess how long a run would take, from the pace of rows that are done, if there are any."""
-    job, provider = agenda.job, speaker.provider
-    workers = job.workers or provider.workers
-    at_once = min(job.in_flight or provider.in_flight or workers, workers, agenda.to_speak)
+    at_once = min(speaker.in_flight, agenda.to_speak)
     pace = (_pace(agenda, ledger) if ledger is not None else None) or GUESSED_CHARS_PER_S
     return agenda.characters_to_speak / (pace * max(1, at_once))
 

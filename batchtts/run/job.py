@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 
 import msgspec
 import numpy as np
@@ -18,7 +17,8 @@ import numpy as np
 import batchtts
 from batchtts.errors import Exit, ManifestChanged, OutputBroken, RunError, UsageError
 from batchtts.job.manifest import Manifest, scan
-from batchtts.job.settings import Job, Speaker, check, choose_speaker, no_price
+from batchtts.job.settings import Job, check
+from batchtts.job.speaker import Speaker, find_speaker, no_price
 from batchtts.notices import notice
 from batchtts.record import disk
 from batchtts.record.begun import Begun
@@ -159,16 +159,6 @@ def _check_prices(agenda: Agenda) -> None:
         for model in agenda.characters_by_model():
             if provider.cost_usd(model, 1) is None:
                 raise no_price(provider, model)
-
-
-def find_speaker(job: Job, environment: Mapping[str, str], *, needs_key: bool = True) -> Speaker:
-    """Decide who speaks, knowing what is installed here; see `choose_speaker`.
-
-    Raises:
-        SettingsError: nobody can, as the job has it.
-    """
-    has_hibari = find_spec("hibari") is not None
-    return choose_speaker(job, environment, has_hibari=has_hibari, needs_key=needs_key)
 
 
 @contextmanager

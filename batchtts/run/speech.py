@@ -14,7 +14,8 @@ import trio
 
 from batchtts.errors import ManifestChanged, OutputBroken, RunError, leaves
 from batchtts.job.plan import DONE
-from batchtts.job.settings import LOCAL, Job, Speaker
+from batchtts.job.settings import Job
+from batchtts.job.speaker import LOCAL, Speaker
 from batchtts.model import Take
 from batchtts.notices import notice
 from batchtts.run import local
@@ -97,8 +98,7 @@ class Speech:
 
     @property
     def _workers(self) -> int:
-        wanted = self.job.workers or self.speaker.provider.workers
-        return min(wanted, self.agenda.to_speak)
+        return min(self.speaker.workers, self.agenda.to_speak)
 
     async def _run(self) -> None:
         stop = Stop(self.job.grace_s)
@@ -167,7 +167,7 @@ class Speech:
             provider=provider,
             line=Line.to(provider, url, key, key_file=key_file),
             policy=RetryPolicy(attempts=self.job.attempts),
-            in_flight=InFlight(min(self.job.in_flight or provider.in_flight or workers, workers)),
+            in_flight=InFlight(min(self.speaker.in_flight, workers)),
             breaker=Breaker(failures=4 * workers, patience_s=self.job.outage_s),
             connections=connections,
             word_timestamps=self.speaker.word_timestamps,
