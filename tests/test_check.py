@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 
 from batchtts.audit.audit import Audit, occupied
 from batchtts.audit.finding import Finding
+from batchtts.audit.reading import Reading
 from batchtts.audit.repair import Repair
 from batchtts.cli import COMMANDS
 from batchtts.errors import LedgerBroken, OutputInUse, UsageError
@@ -34,6 +35,7 @@ from batchtts.record.ledger import Ledger
 from batchtts.record.lines import VERSION, Entry, Header
 from batchtts.record.store import Layout
 from batchtts.run.job import run
+from batchtts.run.memory import recall
 from batchtts.run.summary import Summary
 from tests import e2e
 from tests.e2e import Server, ask, serving
@@ -391,6 +393,22 @@ def make_long(out: Path, rows: int) -> list[int]:
     line = len(snapshot.SCHEMA) - 1
     columns = [metadata.row_group(it).column(line) for it in range(metadata.num_row_groups)]
     return [it.data_page_offset for it in columns]
+
+
+@pytest.mark.parametrize("is_folded", [False, True], ids=["lines", "snapshot"])
+def test_a_price_that_is_not_known_is_read_as_a_run_reads_it(
+    tmp_path: Path, is_folded: bool
+) -> None:
+    with Ledger.open(tmp_path / "ledger.jsonl") as ledger:
+        row = Result(id="ch1", status="failed", characters_sent=16, cost_usd=0.5)
+        unpriced = msgspec.structs.replace(row, id="ch2", cost_usd=None)
+        head = Header(ledger=VERSION, manifest="m.csv")
+        ledger.append([head, row, unpriced])
+        if is_folded:
+            ledger.fold(head, recall(ledger).past.in_order())
+        read, recalled = Reading.of(tmp_path / "ledger.jsonl", ledger).past, recall(ledger).past
+    assert sorted(map(str, read.costs_usd)) == ["0.5", "nan"]
+    np.testing.assert_array_equal(read.costs_usd, recalled.costs_usd)
 
 
 def test_of_a_damaged_snapshot_all_other_row_groups_are_kept(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from batchtts.audit.finding import Finding
 from batchtts.errors import LedgerBroken
-from batchtts.job.plan import Ints, Past, Told, short, sum_usd
+from batchtts.job.plan import Ints, Past, Told, short
 from batchtts.record import lines
 from batchtts.record.ledger import Ledger
 from batchtts.record.lines import Damaged, Entry
@@ -121,9 +121,7 @@ class Reading:
             self.has_header |= entry.ledger is not None
             if entry.id is not None:
                 self._see(address, entry.path)
-                spent = entry.characters_sent, sum_usd(entry.characters_sent, entry.cost_usd)
-                print_ = short(entry.fingerprint)
-                yield Told(hash(entry.id), address, entry.status, print_, *spent)
+                yield entry.told(entry.id, address)
 
     def _told_by_snapshot(self) -> Iterator[Told]:
         address = 0

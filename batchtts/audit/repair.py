@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 
 import msgspec
-import numpy as np
 
 import batchtts
 from batchtts.audit.audit import Audit
@@ -116,10 +115,7 @@ class Repair:
         reading = Reading.of(self._layout.ledger, ledger)
         past, head = reading.past, ledger.head
         if head is not None and head.snapshot is not None:
-            order = np.argsort(past.addresses)
-            columns = (past.addresses, past.characters_sent, past.costs_usd)
-            kept = zip(*(column[order].tolist() for column in columns), strict=True)
-            ledger.fold(msgspec.structs.replace(head, snapshot=None), kept)
+            ledger.fold(msgspec.structs.replace(head, snapshot=None), past.in_order())
         self.deeds.append(
             f"the snapshot was written anew: {len(past.addresses):,} rows were kept,"
             f" {reading.lost_rows:,} were lost"

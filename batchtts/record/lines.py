@@ -13,6 +13,7 @@ from zlib import crc32
 
 import msgspec
 
+from batchtts.job.plan import Told, short, sum_usd
 from batchtts.model import Result, Status
 
 VERSION = 2
@@ -65,6 +66,17 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     cost_usd: float | None = None
     ledger: int | None = None
     manifest: str | None = None
+
+    def told(self, row_id: str, address: int) -> Told:
+        """What the line at *address*, which is about *row_id*, tells a plan."""
+        return Told(
+            hash(row_id),
+            address,
+            self.status,
+            short(self.fingerprint),
+            self.characters_sent,
+            sum_usd(self.characters_sent, self.cost_usd),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ SCHEMA = pa.schema(
         pa.field("fingerprint", pa.int64(), nullable=False),  # its first 64 bits
         pa.field("path", pa.string()),
         pa.field("characters_sent", pa.int64(), nullable=False),  # in all lines about the id
-        pa.field("cost_usd", pa.float64(), nullable=False),  # the same; the known part
+        pa.field("cost_usd", pa.float64(), nullable=False),  # the same; NaN if a price is not known
         pa.field("line", pa.binary(), nullable=False),
     ]
 )

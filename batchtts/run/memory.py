@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from batchtts.errors import LedgerBroken
-from batchtts.job.plan import Ints, Past, Told, short, sum_usd
+from batchtts.job.plan import Ints, Past, Told
 from batchtts.record.ledger import Ledger
-from batchtts.record.lines import Damaged, Entry
+from batchtts.record.lines import Damaged
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,40 +52,28 @@ class _Reader:
             self.whole += 1
             self.manifest = entry.manifest or self.manifest
             if entry.id is not None:
-                yield self._told(entry.id, address, entry)
-
-    def _told(self, row_id: str, address: int, entry: Entry) -> Told:
-        id_hash = hash(row_id)
-        if entry.path is not None:
-            self._see(id_hash, entry.path)
-            if entry.status == "pending":
-                self.taken_back.append(address)
-        return Told(
-            id_hash,
-            address,
-            entry.status,
-            short(entry.fingerprint),
-            entry.characters_sent,
-            sum_usd(entry.characters_sent, entry.cost_usd),
-        )
+                told = entry.told(entry.id, address)
+                self._see(told, entry.path)
+                yield told
 
     def _folded(self, ledger: Ledger) -> Iterator[Told]:
         address = 0
         for batch in ledger.folded():
             for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
                 row_id, status, fingerprint, path, characters, cost_usd = row
-                id_hash = hash(row_id)
-                if path is not None:
-                    self._see(id_hash, path)
-                    if status == "pending":
-                        self.taken_back.append(address)
-                yield Told(id_hash, address, status, fingerprint, characters, cost_usd)
+                told = Told(hash(row_id), address, status, fingerprint, characters, cost_usd)
+                self._see(told, path)
+                yield told
                 address += 1
 
-    def _see(self, id_hash: int, path: str) -> None:
+    def _see(self, told: Told, path: str | None) -> None:
+        if path is None:
+            return
         file = path.rpartition("/")[2]
         self.stems.append(hash(file.rpartition(".")[0].casefold()))
-        self.owners.append(id_hash)
+        self.owners.append(told.id_hash)
+        if told.status == "pending":
+            self.taken_back.append(told.address)
 
 
 def recall(ledger: Ledger | None) -> Memory:
