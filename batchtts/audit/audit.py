@@ -179,8 +179,7 @@ class Audit:
         if place < 0:
             return False
         [last] = self.reading.ledger.results([int(past.addresses[place])])
-        context = (last.context if last is not None else None) or ""
-        return context == sent.take or context.startswith(f"{sent.take}-")
+        return sent.is_settled_by(last)
 
 
 def _shared(result: Result) -> Finding:

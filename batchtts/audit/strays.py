@@ -11,7 +11,7 @@ import numpy as np
 from batchtts.audit import audio
 from batchtts.audit.finding import Finding
 from batchtts.audit.reading import Reading
-from batchtts.job.plan import DONE, Ints
+from batchtts.job.plan import DONE, places
 from batchtts.record import begun, names
 from batchtts.record.store import Layout
 
@@ -99,14 +99,6 @@ class Strays:
     def _leftover(self, path: str, message: str) -> Finding:
         self.removable.append(path)
         return Finding("leftover", path, message)
-
-
-def places(ascending: Ints, sought: Ints) -> Ints:
-    """Where each number is found, or -1."""
-    if not len(ascending):
-        return np.full(len(sought), -1, dtype=np.int64)
-    at = np.searchsorted(ascending, sought).clip(max=len(ascending) - 1)
-    return np.where(ascending[at] == sought, at, -1)
 
 
 def _stems(ids: Sequence[str]) -> dict[str, str]:

@@ -22,7 +22,8 @@ NEW, CHANGED, FAILED, DONE = range(4)
 
 _AT_ONCE = 8192
 
-_KINDS: dict[Status, int] = {"pending": NEW, "failed": FAILED, "done": DONE}
+#: What the status of a ledger line makes of its row.
+KINDS: dict[Status, int] = {"pending": NEW, "failed": FAILED, "done": DONE}
 
 Ints = np.ndarray[tuple[int], np.dtype[np.int64]]
 Floats = np.ndarray[tuple[int], np.dtype[np.float64]]
@@ -103,7 +104,7 @@ class Past:
 
     def find(self, id_hashes: Ints) -> Ints:
         """Return for each id its place in the arrays, or -1."""
-        return _find(self.id_hashes, id_hashes)
+        return places(self.id_hashes, id_hashes)
 
     @property
     def known_usd(self) -> float:
@@ -251,11 +252,12 @@ def find_spoken(
         Those of *rows*, and for each the address of a line that tells of its audio.
     """
     prints, addresses = past.spoken(lost, sound)
-    at = _find(prints, fingerprints[rows])
+    at = places(prints, fingerprints[rows])
     return rows[at >= 0], addresses[at[at >= 0]]
 
 
-def _find(ascending: Ints, sought: Ints) -> Ints:
+def places(ascending: Ints, sought: Ints) -> Ints:
+    """Return where each number is found, or -1."""
     if not len(ascending):
         return np.full(len(sought), -1, dtype=np.int64)
     at = np.searchsorted(ascending, sought).clip(max=len(ascending) - 1)
@@ -299,7 +301,7 @@ def _columns(lines: Iterable[Told]) -> tuple[Ints, Ints, Kinds, Ints, Ints, Floa
     for line in lines:
         hashes.append(line.id_hash)
         addresses.append(line.address)
-        kinds.append(_KINDS[line.status])
+        kinds.append(KINDS[line.status])
         prints.append(line.fingerprint)
         sent.append(line.characters_sent)
         costs.append(line.cost_usd)

@@ -16,6 +16,7 @@ from typing import Self
 
 import msgspec
 
+from batchtts.model import Result
 from batchtts.record import disk
 
 LONGEST_BYTES = 1 << 20  # then the lines that are settled are dropped
@@ -37,6 +38,21 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
     cost_usd: float | None = None
     provider: str = ""
     model: str = ""
+
+    @property
+    def row(self) -> int:
+        """Of the manifest, from 0, in the run that sent it."""
+        return int(self.take.rpartition("-")[2])
+
+    def is_settled_by(self, last: Result | None) -> bool:
+        """Whether the last line about the id tells what became of this take."""
+        context = (last.context if last is not None else None) or ""
+        return context == self.take or context.startswith(f"{self.take}-")
+
+
+def take_of(run: str, row: int) -> str:
+    """Name what the run called *run* does about a row; its contexts begin with it."""
+    return f"{run}-{row}"
 
 
 class Begun:

@@ -15,11 +15,11 @@ import msgspec
 import numpy as np
 import trio
 
-from batchtts.job.plan import DONE, FAILED, NEW, Ints
-from batchtts.model import Correction, Result, Status, Take, Utterance
+from batchtts.job.plan import FAILED, KINDS, Ints
+from batchtts.model import Correction, Result, Take, Utterance
 from batchtts.notices import notice
 from batchtts.record import disk
-from batchtts.record.begun import Begun, Sent
+from batchtts.record.begun import Begun, Sent, take_of
 from batchtts.record.ledger import Ledger
 from batchtts.record.lines import Header
 from batchtts.record.store import Store
@@ -33,8 +33,6 @@ SHARED_AT_ONCE = 256
 
 #: Rows that are gone and are taken back, at a time.
 PRUNED_AT_ONCE = 8192
-
-_KINDS: dict[Status, int] = {"done": DONE, "failed": FAILED, "pending": NEW}
 
 
 @dataclass(slots=True)
@@ -110,7 +108,7 @@ class Books:
         for correction, address in zip(corrections, addresses[len(finished) :], strict=True):
             self.spoken.rows -= 1
             self._settle(correction.row, correction.result, address)
-        self.begun.settle(f"{self.name}-{row}" for row in rows)
+        self.begun.settle(take_of(self.name, row) for row in rows)
 
     def _leaves_all(self, take: Take) -> bool:
         """Whether a row stays what it was: it was left, or has good audio and got no other."""
@@ -148,7 +146,7 @@ class Books:
 
     def _settle(self, row: int, result: Result, address: int) -> None:
         if result.status != "pending":
-            self.agenda.plan.settle(row, _KINDS[result.status], address)
+            self.agenda.plan.settle(row, KINDS[result.status], address)
             self.tell(result)
 
     def _take_back(self, utterances: Iterable[Utterance]) -> None:
@@ -234,13 +232,13 @@ class Books:
         for (utterance, result), address in zip(found, addresses, strict=True):
             self.spoken.shared += result.status == "done"
             self._settle(utterance.row, result, address)
-        self.begun.settle(f"{self.name}-{utterance.row}" for utterance, _ in pairs)
+        self.begun.settle(take_of(self.name, utterance.row) for utterance, _ in pairs)
         there = {utterance.row for utterance, _ in found}
         return [utterance.row for utterance, _ in wanted if utterance.row not in there]
 
     def _sent(self, utterance: Utterance) -> Sent:
-        path = self.store.path_of(utterance.id)
-        return Sent(take=f"{self.name}-{utterance.row}", id=utterance.id, path=path)
+        take, path = take_of(self.name, utterance.row), self.store.path_of(utterance.id)
+        return Sent(take=take, id=utterance.id, path=path)
 
     def _alike(self, pairs: Sequence[tuple[Utterance, Result]]) -> Iterator[Result]:
         """What became of the others is what becomes of these; in the order of *pairs*."""
@@ -256,7 +254,7 @@ class Books:
             yield msgspec.structs.replace(
                 result,
                 id=utterance.id,
-                context=f"{self.name}-{utterance.row}",
+                context=take_of(self.name, utterance.row),
                 same_as=source.same_as or source.id,
                 attempts=0,
                 segments=0,
@@ -273,7 +271,7 @@ class Books:
         """Write down what was sent for rows that were dropped in flight, or left."""
         plan = self.agenda.plan
         dropped = [sent for sent in self.begun.unsettled() if sent.characters_sent]
-        rows = [int(sent.take.rpartition("-")[2]) for sent in dropped]
+        rows = [sent.row for sent in dropped]
         last = np.maximum(plan.addresses[rows], plan.replaces[rows])
         told = map(spent, dropped, self.ledger.results(last.tolist()))
         addresses = self.ledger.append(told) if dropped else []

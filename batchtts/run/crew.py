@@ -11,7 +11,7 @@ import trio
 from batchtts import errors
 from batchtts.model import Correction, Utterance
 from batchtts.notices import notice
-from batchtts.record.begun import Begun, Sent
+from batchtts.record.begun import Begun, Sent, take_of
 from batchtts.run.budget import Budget
 from batchtts.run.pace import Breaker, InFlight
 from batchtts.run.retry import RetryPolicy
@@ -71,7 +71,7 @@ class Crew:
 
     def take_of(self, utterance: Utterance) -> str:
         """Name what this run does about a row; its contexts begin with it."""
-        return f"{self.name}-{utterance.row}"
+        return take_of(self.name, utterance.row)
 
     def cost_usd(self, utterance: Utterance, characters: int) -> float:
         """The list price, as far as it is known."""

@@ -77,7 +77,7 @@ def _settle(ledger: Ledger, layout: Layout, memory: Memory) -> Iterator[Result]:
     """Account for what a killed run had sent; remove what it had put down and not recorded."""
     for sent in begun.left(layout.begun):
         last = _last(ledger, memory, sent.id)
-        if last is not None and _is_settled(sent, last):
+        if sent.is_settled_by(last):
             continue
         if last is None or last.path != sent.path:
             _remove(layout.root, sent.path)
@@ -102,11 +102,6 @@ def _last(ledger: Ledger, memory: Memory, row_id: str) -> Result | None:
         return None
     [found] = ledger.results([int(memory.past.addresses[place])])
     return found
-
-
-def _is_settled(sent: Sent, last: Result) -> bool:
-    context = last.context or ""
-    return context == sent.take or context.startswith(f"{sent.take}-")
 
 
 def _remove(root: Path, path: str | None) -> None:
