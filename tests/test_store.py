@@ -47,6 +47,10 @@ def store(
         )
 
 
+def at_once(*_: object) -> None:
+    """Nothing is in the way of a new file."""
+
+
 def files(root: Path) -> list[str]:
     """What a user sees."""
     found = (path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
@@ -71,7 +75,7 @@ as_user = pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere"
 @pytest.mark.parametrize("container", ["wav", "flac"])
 def test_what_is_published_is_what_was_heard(tmp_path: Path, container: Container) -> None:
     with store(tmp_path, container=container) as shelf:
-        [result] = shelf.publish([take("ch1")])
+        [result] = shelf.publish([take("ch1")], at_once)
     assert files(tmp_path) == [f"{container}/ch1.{container}"] == [result.path]
     path = tmp_path / f"{container}/ch1.{container}"
     samples, rate_hz = soundfile.read(path, dtype="int16")
@@ -94,7 +98,7 @@ def test_what_is_published_is_what_was_heard(tmp_path: Path, container: Containe
 @pytest.mark.parametrize("rate_hz", [8_000, 16_000, 22_050, 44_100, 48_000])
 def test_another_rate_is_the_same_sound_for_the_same_time(tmp_path: Path, rate_hz: int) -> None:
     with store(tmp_path, sample_rate_hz=rate_hz) as shelf:
-        [result] = shelf.publish([take("ch1")])
+        [result] = shelf.publish([take("ch1")], at_once)
     samples, read_hz = soundfile.read(tmp_path / "wav/ch1.wav")
     assert (read_hz, len(samples)) == (rate_hz, result.frames)
     assert result.audio_s == pytest.approx(1.0, abs=0.001)
@@ -104,7 +108,7 @@ def test_another_rate_is_the_same_sound_for_the_same_time(tmp_path: Path, rate_h
 def test_failed_takes_pass_through(tmp_path: Path) -> None:
     failed = take("ch2", b"", "failed")
     with store(tmp_path) as shelf:
-        results = shelf.publish([take("ch1"), failed, take("ch3")])
+        results = shelf.publish([take("ch1"), failed, take("ch3")], at_once)
     assert [result.path for result in results] == ["wav/ch1.wav", None, "wav/ch3.wav"]
     assert results[1] == failed.result
     assert files(tmp_path) == ["wav/ch1.wav", "wav/ch3.wav"]
@@ -112,8 +116,8 @@ def test_failed_takes_pass_through(tmp_path: Path) -> None:
 
 def test_what_is_spoken_again_takes_the_place_of_the_old(tmp_path: Path) -> None:
     with store(tmp_path) as shelf:
-        [old] = shelf.publish([take("ch1")])
-        [new] = shelf.publish([take("ch1", PCM[:4800])])
+        [old] = shelf.publish([take("ch1")], at_once)
+        [new] = shelf.publish([take("ch1", PCM[:4800])], at_once)
     assert files(tmp_path) == ["wav/ch1.wav"]
     assert soundfile.info(tmp_path / "wav/ch1.wav").frames == new.frames == 2400
     assert old.sha256 != new.sha256
@@ -121,13 +125,13 @@ def test_what_is_spoken_again_takes_the_place_of_the_old(tmp_path: Path) -> None
 
 def test_nothing_stays_behind_out_of_sight(tmp_path: Path) -> None:
     with store(tmp_path) as shelf:
-        shelf.publish([take("ch1"), take("ch2")])
+        shelf.publish([take("ch1"), take("ch2")], at_once)
         assert list(shelf.layout.scratch.iterdir()) == []
 
 
 def test_a_contested_name_is_given_to_nobody(tmp_path: Path) -> None:
     with store(tmp_path, "Ahab") as shelf:
-        results = shelf.publish([take("Ahab"), take("AHAB"), take("Ishmael")])
+        results = shelf.publish([take("Ahab"), take("AHAB"), take("Ishmael")], at_once)
     assert [result.path for result in results] == [
         f"wav/{names.own_stem('Ahab')}.wav",
         f"wav/{names.own_stem('AHAB')}.wav",
@@ -137,7 +141,7 @@ def test_a_contested_name_is_given_to_nobody(tmp_path: Path) -> None:
 
 def test_many_rows_go_into_folders(tmp_path: Path) -> None:
     with store(tmp_path, rows=5000) as shelf:
-        [result] = shelf.publish([take("ch1")])
+        [result] = shelf.publish([take("ch1")], at_once)
     assert result.path == f"wav/{names.digest('ch1')[:2]}/ch1.wav"
     assert files(tmp_path) == [result.path]
 
@@ -146,7 +150,7 @@ def test_the_user_decides_who_may_read_it(tmp_path: Path) -> None:
     before = os.umask(0o027)
     try:
         with store(tmp_path / "out") as shelf:
-            shelf.publish([take("ch1")])
+            shelf.publish([take("ch1")], at_once)
     finally:
         os.umask(before)
     assert (tmp_path / "out/wav/ch1.wav").stat().st_mode & 0o777 == 0o640
@@ -161,7 +165,7 @@ def test_a_disk_that_fails_leaves_nothing_under_a_final_name(
     with store(tmp_path) as shelf, monkeypatch.context() as broken:
         broken.setattr(disk, step, failing(number))
         with pytest.raises(OutputBroken, match=f"(?i){os.strerror(number)}"):
-            shelf.publish([take("ch1"), take("ch2")])
+            shelf.publish([take("ch1"), take("ch2")], at_once)
     assert files(tmp_path) == []
 
 
@@ -169,10 +173,10 @@ def test_a_directory_that_cannot_be_made_durable_breaks_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with store(tmp_path) as shelf:
-        shelf.publish([take("ch1")])
+        shelf.publish([take("ch1")], at_once)
         monkeypatch.setattr(disk, "sync_directory", failing(errno.EIO))
         with pytest.raises(OutputBroken):
-            shelf.publish([take("ch2")])
+            shelf.publish([take("ch2")], at_once)
     assert soundfile.info(tmp_path / "wav/ch2.wav").frames == RATE_HZ
 
 
@@ -183,7 +187,7 @@ def test_a_full_disk_found_out_while_writing_breaks_the_run(tmp_path: Path) -> N
     with store(tmp_path) as shelf:
         (shelf.layout.scratch / "1.part").symlink_to(full)
         with pytest.raises(OutputBroken):
-            shelf.publish([take("ch1")])
+            shelf.publish([take("ch1")], at_once)
     assert files(tmp_path) == []
 
 
@@ -195,8 +199,8 @@ REFUSALS = [errno.EPERM, errno.EMLINK, errno.EXDEV, errno.EOPNOTSUPP, errno.ENOS
 
 def test_shared_audio_is_one_file_with_two_names(tmp_path: Path) -> None:
     with store(tmp_path) as shelf:
-        [source] = shelf.publish([take("ch1")])
-        shared = shelf.share([("ch2", source), ("ch3", source)])
+        [source] = shelf.publish([take("ch1")], at_once)
+        shared = shelf.share([("ch2", source), ("ch3", source)], at_once)
         assert list(shelf.layout.scratch.iterdir()) == []
     assert files(tmp_path) == ["wav/ch1.wav", "wav/ch2.wav", "wav/ch3.wav"]
     assert shared == [
@@ -213,9 +217,9 @@ def test_where_a_file_has_one_name_only_it_is_copied(
 ) -> None:
     monkeypatch.setattr(disk, "link", failing(number))
     with store(tmp_path) as shelf:
-        [source] = shelf.publish([take("ch1")])
+        [source] = shelf.publish([take("ch1")], at_once)
         os.utime(tmp_path / "wav/ch1.wav", ns=(5, 5))
-        [shared] = shelf.share([("ch2", source)])
+        [shared] = shelf.share([("ch2", source)], at_once)
     first, second = tmp_path / "wav/ch1.wav", tmp_path / "wav/ch2.wav"
     assert first.read_bytes() == second.read_bytes()
     assert first.stat().st_ino != second.stat().st_ino
@@ -231,7 +235,7 @@ def test_a_copy_is_durable_before_it_has_its_name(
 ) -> None:
     monkeypatch.setattr(disk, "link", failing(errno.EPERM))
     with store(tmp_path) as shelf:
-        [source] = shelf.publish([take("ch1")])
+        [source] = shelf.publish([take("ch1")], at_once)
         steps: list[str] = []
         for name in ("sync", "rename", "sync_directory"):
             step = getattr(disk, name)
@@ -241,7 +245,7 @@ def test_a_copy_is_durable_before_it_has_its_name(
                 step(*told)
 
             monkeypatch.setattr(disk, name, noted)
-        shelf.share([("ch2", source)])
+        shelf.share([("ch2", source)], at_once)
     assert steps == ["sync", "rename", "sync_directory"]
 
 
@@ -253,7 +257,7 @@ def test_audio_that_is_not_what_it_was_is_not_shared(
     if not links:
         monkeypatch.setattr(disk, "link", failing(errno.EPERM))
     with store(tmp_path) as shelf:
-        one, other = shelf.publish([take("ch1"), take("ch2")])
+        one, other = shelf.publish([take("ch1"), take("ch2")], at_once)
         path = tmp_path / "wav/ch1.wav"
         whole = path.read_bytes()
         if how == "gone":
@@ -261,7 +265,7 @@ def test_audio_that_is_not_what_it_was_is_not_shared(
         else:
             path.write_bytes(whole[:-2] if how == "shorter" else whole[:-1] + b"?")
             os.utime(path, ns=(5, 5))
-        told = shelf.share([("ch3", one), ("ch4", other)])
+        told = shelf.share([("ch3", one), ("ch4", other)], at_once)
         assert list(shelf.layout.scratch.iterdir()) == []
     assert told[0] == Result(id="ch3", status="pending")
     assert (told[1].status, told[1].path) == ("done", "wav/ch4.wav")
@@ -270,33 +274,33 @@ def test_audio_that_is_not_what_it_was_is_not_shared(
 
 def test_audio_that_was_only_touched_is_shared(tmp_path: Path) -> None:
     with store(tmp_path) as shelf:
-        [source] = shelf.publish([take("ch1")])
+        [source] = shelf.publish([take("ch1")], at_once)
         os.utime(tmp_path / "wav/ch1.wav", ns=(5, 5))
-        [shared] = shelf.share([("ch2", source)])
+        [shared] = shelf.share([("ch2", source)], at_once)
     assert (shared.status, shared.mtime_ns) == ("done", 5)
 
 
 def test_what_is_shared_takes_the_place_of_the_old(tmp_path: Path) -> None:
     with store(tmp_path) as shelf:
-        [source] = shelf.publish([take("ch1")])
-        shelf.publish([take("ch2", PCM[:4800])])
-        shelf.share([("ch2", source)])
+        [source] = shelf.publish([take("ch1")], at_once)
+        shelf.publish([take("ch2", PCM[:4800])], at_once)
+        shelf.share([("ch2", source)], at_once)
     assert (tmp_path / "wav/ch1.wav").read_bytes() == (tmp_path / "wav/ch2.wav").read_bytes()
 
 
 def test_speaking_a_row_again_leaves_those_that_share_its_audio_alone(tmp_path: Path) -> None:
     with store(tmp_path) as shelf:
-        [source] = shelf.publish([take("ch1")])
-        shelf.share([("ch2", source)])
-        shelf.publish([take("ch1", PCM[:4800])])
+        [source] = shelf.publish([take("ch1")], at_once)
+        shelf.share([("ch2", source)], at_once)
+        shelf.publish([take("ch1", PCM[:4800])], at_once)
     assert soundfile.info(tmp_path / "wav/ch1.wav").frames == 2400
     assert soundfile.info(tmp_path / "wav/ch2.wav").frames == RATE_HZ
 
 
 def test_sharing_again_what_is_shared_changes_nothing(tmp_path: Path) -> None:
     with store(tmp_path) as shelf:
-        [source] = shelf.publish([take("ch1")])
-        assert shelf.share([("ch2", source)]) == shelf.share([("ch2", source)])
+        [source] = shelf.publish([take("ch1")], at_once)
+        assert shelf.share([("ch2", source)], at_once) == shelf.share([("ch2", source)], at_once)
     assert files(tmp_path) == ["wav/ch1.wav", "wav/ch2.wav"]
 
 
@@ -306,16 +310,16 @@ def test_a_disk_that_fails_while_sharing_breaks_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, number: int
 ) -> None:
     with store(tmp_path, rows=5000) as shelf:
-        [source] = shelf.publish([take("ch1")])
+        [source] = shelf.publish([take("ch1")], at_once)
         monkeypatch.setattr(disk, step, failing(number))
         with pytest.raises(OutputBroken, match=f"(?i){os.strerror(number)}"):
-            shelf.share([("ch2", source)])
+            shelf.share([("ch2", source)], at_once)
 
 
 def test_the_way_is_cleared_when_all_is_written_and_nothing_has_its_name(tmp_path: Path) -> None:
     seen: list[list[str]] = []
     with store(tmp_path) as shelf:
-        shelf.publish([take("ch1")])
+        shelf.publish([take("ch1")], at_once)
 
         def clear() -> None:
             seen.append(files(tmp_path))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
@@ -177,20 +178,21 @@ async def studio(
     provider = Provider(deque(answers))
     stops: list[str] = []
     async with trio.open_nursery() as connections:
-        crew = Crew(
-            name="run",
-            provider=TOGETHER,
-            line=cast("Line", provider),
-            policy=RetryPolicy(attempts=attempts),
-            in_flight=InFlight(in_flight),
-            breaker=Breaker(failures=failures, patience_s=60.0),
-            connections=connections,
-            budget=Budget(most_usd),
-            begun=begun,
-            path_of=lambda row_id: f"wav/{row_id}.wav",
-            stop=lambda: stops.append("stopped"),
-        )
-        yield Studio(provider, crew, stops)
+        with Begun(Path(os.devnull)) as nobody:
+            crew = Crew(
+                name="run",
+                provider=TOGETHER,
+                line=cast("Line", provider),
+                policy=RetryPolicy(attempts=attempts),
+                in_flight=InFlight(in_flight),
+                breaker=Breaker(failures=failures, patience_s=60.0),
+                connections=connections,
+                budget=Budget(most_usd),
+                begun=begun or nobody,
+                path_of=lambda row_id: f"wav/{row_id}.wav",
+                stop=lambda: stops.append("stopped"),
+            )
+            yield Studio(provider, crew, stops)
 
 
 def row(

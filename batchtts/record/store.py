@@ -129,9 +129,7 @@ class Store:
         container = self.format.container
         return f"{container}/{names.folder(row_id, self.rows)}{stem}.{container}"
 
-    def publish(
-        self, takes: Sequence[Take], clear_the_way: Callable[[], None] = lambda: None
-    ) -> list[Result]:
+    def publish(self, takes: Sequence[Take], clear_the_way: Callable[[], None]) -> list[Result]:
         """Write the audio of finished takes; return their results with the file's facts.
 
         The files are durable under their final names when this returns, the
@@ -159,7 +157,7 @@ class Store:
     def share(
         self,
         pairs: Sequence[tuple[str, Result]],
-        clear_the_way: Callable[[Sequence[Result]], None] = lambda _: None,
+        clear_the_way: Callable[[Sequence[Result]], None],
     ) -> list[Result]:
         """Give the audio of results to other ids, as one more name of the same file.
 

@@ -29,12 +29,12 @@ class Crew:
     Attributes:
         name: Sets the contexts of this run apart from those of any other.
         connections: Where connections live.
-        word_timestamps, options: See `Manner`.
-        recorder: Where conversations are recorded, if they are.
         budget: What may be spent.
         begun: Told of what is about to be sent.
         path_of: Where the audio of an id goes.
         stop: Called when a row is left because of the budget.
+        word_timestamps, options: See `Manner`.
+        recorder: Where conversations are recorded, if they are.
         slots: Requests in flight; follows *in_flight*.
         corrections: Rows that were recorded as done and are not; whoever records
             takes them from here.
@@ -47,13 +47,13 @@ class Crew:
     in_flight: InFlight
     breaker: Breaker
     connections: trio.Nursery
+    budget: Budget
+    begun: Begun
+    path_of: Callable[[str], str]
+    stop: Callable[[], None]
     word_timestamps: bool = False
     options: Mapping[str, object] = field(default_factory=dict)
     recorder: Recorder | None = None
-    budget: Budget = field(default_factory=Budget)
-    begun: Begun | None = None
-    path_of: Callable[[str], str] = str
-    stop: Callable[[], None] = lambda: None
     slots: trio.CapacityLimiter = field(init=False)
     corrections: list[Correction] = field(default_factory=list)
 
@@ -83,8 +83,6 @@ class Crew:
         Raises:
             OutputBroken: that cannot be written down, and so must not be done.
         """
-        if self.begun is None:
-            return
         model = utterance.voice.model
         self.begun.note(
             [

@@ -170,13 +170,13 @@ class Speech:
             in_flight=InFlight(min(self.speaker.in_flight, workers)),
             breaker=Breaker(failures=4 * workers, patience_s=self.job.outage_s),
             connections=connections,
-            word_timestamps=self.speaker.word_timestamps,
-            options=self.speaker.options,
-            recorder=self._recorder(None if key == LOCAL else key),
             budget=Budget(self.job.max_cost_usd),
             begun=self.books.begun,
             path_of=self.books.store.path_of,
             stop=partial(self._stop_for, "max_cost_usd", stop),
+            word_timestamps=self.speaker.word_timestamps,
+            options=self.speaker.options,
+            recorder=self._recorder(None if key == LOCAL else key),
         )
 
     def _recorder(self, key: str | None) -> Recorder | None:
