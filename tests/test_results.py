@@ -24,6 +24,7 @@ from batchtts.record.ledger import Ledger
 from batchtts.record.lines import VERSION as LEDGER_VERSION
 from batchtts.record.lines import Header
 from batchtts.record.results import Fold, results_schema
+from batchtts.record.store import Layout
 
 VERSION = "0.1.0"
 SPOKEN: dict[str, Any] = {
@@ -105,8 +106,7 @@ class Desk:
                 ],
                 np.float64,
             ),
-            out=self.root,
-            scratch=self.root / "scratch",
+            layout=Layout(self.root),
             version=VERSION,
         )
 
@@ -120,7 +120,7 @@ class Desk:
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
-    (tmp_path / "scratch").mkdir()
+    Layout(tmp_path).scratch.mkdir(parents=True)
     desk = Desk(tmp_path)
     with desk.open:
         yield desk
@@ -363,10 +363,10 @@ def test_a_row_says_whose_audio_it_has(desk: Desk) -> None:
 
 def test_results_are_current_as_long_as_nothing_changes(desk: Desk) -> None:
     fold = desk.fold(desk.scan(BOOK), DONE, FAILED)
-    assert not fold.is_current()
+    assert fold.tally() is None
     assert fold.tally() is None
     written = fold.write()
-    assert fold.is_current()
+    assert fold.tally() is not None
     assert fold.tally() == written
 
 
@@ -383,29 +383,29 @@ def test_a_longer_ledger_makes_them_old(desk: Desk) -> None:
     fold = desk.fold(desk.scan(BOOK), DONE)
     fold.write()
     fold.ledger.append([Header(ledger=LEDGER_VERSION, manifest="elsewhere")])
-    assert not fold.is_current()
+    assert fold.tally() is None
 
 
 def test_rows_that_count_no_more_make_them_old(desk: Desk) -> None:
     fold = desk.fold(desk.scan(BOOK), DONE)
     fold.write()
-    assert not replace(fold, addresses=np.full(3, -1)).is_current()
+    assert replace(fold, addresses=np.full(3, -1)).tally() is None
 
 
 def test_another_manifest_makes_them_old(desk: Desk) -> None:
     fold = desk.fold(desk.scan(BOOK), DONE)
     fold.write()
     os.utime(fold.manifest.path, ns=(1, 1))
-    assert not replace(fold, manifest=scan(fold.manifest.path)).is_current()
+    assert replace(fold, manifest=scan(fold.manifest.path)).tally() is None
     moved = fold.manifest.path.with_name("moved.parquet")
     fold.manifest.path.rename(moved)
-    assert not replace(fold, manifest=scan(moved)).is_current()
+    assert replace(fold, manifest=scan(moved)).tally() is None
 
 
 def test_another_version_makes_them_old(desk: Desk) -> None:
     fold = desk.fold(desk.scan(BOOK), DONE)
     fold.write()
-    assert not replace(fold, version="0.2.0").is_current()
+    assert replace(fold, version="0.2.0").tally() is None
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"not a table", None])
@@ -416,9 +416,9 @@ def test_results_that_cannot_be_read_are_written_anew(desk: Desk, content: bytes
         pq.write_table(BOOK, desk.root / "results.parquet")
     else:
         (desk.root / "results.parquet").write_bytes(content)
-    assert not fold.is_current()
+    assert fold.tally() is None
     fold.write()
-    assert fold.is_current()
+    assert fold.tally() is not None
 
 
 # Whole files only
@@ -463,4 +463,4 @@ def test_nothing_stays_behind_out_of_sight(desk: Desk) -> None:
     manifest = desk.scan(BOOK)
     for told in (failed("ch2"), DONE):
         desk.fold(manifest, told).write()
-        assert list((desk.root / "scratch").iterdir()) == []
+        assert list(Layout(desk.root).scratch.iterdir()) == []

@@ -7,7 +7,6 @@ import stat
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from hashlib import file_digest
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +15,7 @@ import soundfile
 
 from batchtts.audit.finding import Finding
 from batchtts.model import Result
+from batchtts.record.hashes import sha256_of
 
 _AT_ONCE = 32  # files that a thread is given together
 _AHEAD = 4  # such lots for each thread
@@ -83,9 +83,8 @@ def examine(result: Result, root: str, *, quick: bool) -> Finding | None:
 
 def _examine_content(result: Result, path: str) -> Finding | None:
     name = f"{result.path}"
-    with open(path, "rb") as file:  # noqa: PTH123  # a string, as all names here
-        if file_digest(file, "sha256").hexdigest() != result.sha256:
-            return Finding("audio_sha256", name, "SHA-256 is not the ledger's", result.id)
+    if sha256_of(path) != result.sha256:
+        return Finding("audio_sha256", name, "SHA-256 is not the ledger's", result.id)
     try:
         with soundfile.SoundFile(path) as sound:
             found = sound.frames, sound.samplerate

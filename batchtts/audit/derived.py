@@ -58,7 +58,7 @@ class Derived:
 
     def findings(self) -> Iterator[Finding]:
         """Compare."""
-        if (self.layout.root / "results.parquet").exists():
+        if self.layout.results.exists():
             try:
                 yield from self._results()
             except _UNREADABLE as error:
@@ -68,9 +68,7 @@ class Derived:
         yield from self._summary()
 
     def _results(self) -> Iterator[Finding]:
-        with pq.ParquetFile(
-            self.layout.root / "results.parquet", page_checksum_verification=True
-        ) as file:
+        with pq.ParquetFile(self.layout.results, page_checksum_verification=True) as file:
             seal = msgspec.json.decode((file.metadata.metadata or {})[b"batchtts"], type=_Seal)
             self.manifest = seal.manifest
             mark = self.reading.ledger.mark
@@ -148,7 +146,7 @@ class Derived:
             yield _of_results("results_damaged", f"{twice:,} ids come more than once")
 
     def _failed_rows(self) -> Iterator[Finding]:
-        path = self.layout.root / "failed.parquet"
+        path = self.layout.failed
         if path.exists() != bool(self._failed):
             told = "there, and no row failed" if path.exists() else "not there, and rows failed"
             yield Finding("failed_differ", path.name, told)

@@ -15,9 +15,9 @@ from batchtts.audit.finding import Finding
 from batchtts.errors import LedgerBroken
 from batchtts.job.plan import Ints, Past, Told, short
 from batchtts.record import lines
+from batchtts.record.hashes import sha256_of
 from batchtts.record.ledger import Ledger
 from batchtts.record.lines import Damaged, Entry
-from batchtts.record.snapshot import digest
 
 _BEGIN = b'{"ledger":'  # of the first line
 _decode = msgspec.json.Decoder(Entry).decode
@@ -106,7 +106,7 @@ class Reading:
         if self.ledger.flaw is not None:
             told = f"{self.ledger.flaw}".removeprefix(f"{self.path.with_name(name)}: ")
             yield Finding("damaged_snapshot", name, told + rows)
-        elif covered is not None and digest(self.path.with_name(name)) != covered.sha256:
+        elif covered is not None and sha256_of(self.path.with_name(name)) != covered.sha256:
             yield Finding("damaged_snapshot", name, f"SHA-256 is not the ledger's{rows}")
         elif rows:
             yield Finding("damaged_snapshot", name, rows.removeprefix("; "))

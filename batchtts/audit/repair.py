@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 from itertools import islice
+from pathlib import Path
 
 import msgspec
 
@@ -22,8 +23,6 @@ from batchtts.record.ledger import Ledger
 from batchtts.record.lines import VERSION, Header
 
 _AT_ONCE = 1024
-
-_DERIVED = ("results.parquet", "failed.parquet")
 
 
 class Repair:
@@ -60,10 +59,10 @@ class Repair:
             self._remove_strays()
             stale = {"results_damaged", "results_newer", "results_differ", "failed_differ"}
             if is_changed or stale & self._kinds:
-                self._remove_derived(_DERIVED)
+                self._remove_derived(self._layout.results, self._layout.failed)
                 self.left -= self._is_older
             if "summary_damaged" in self._kinds:
-                self._remove_derived(["summary.json"])
+                self._remove_derived(self._layout.summary)
 
     def _mend_ledger(self) -> bool:
         """Return whether it says something else now."""
@@ -136,8 +135,8 @@ class Repair:
         if paths:
             self.deeds.append(f"{len(paths):,} files were removed that no row needs")
 
-    def _remove_derived(self, names: Iterable[str]) -> None:
-        for path in (self._layout.root / name for name in names):
+    def _remove_derived(self, *paths: Path) -> None:
+        for path in paths:
             if path.exists():
                 disk.remove(path)
                 self.deeds.append(f"{path.name} was removed; the next run writes it")

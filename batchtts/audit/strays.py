@@ -12,7 +12,7 @@ from batchtts.audit import audio
 from batchtts.audit.finding import Finding
 from batchtts.audit.reading import Reading
 from batchtts.job.plan import DONE, places
-from batchtts.record import begun, names
+from batchtts.record import begun, names, snapshot
 from batchtts.record.store import Layout
 
 _AT_ONCE = 8192
@@ -92,7 +92,7 @@ class Strays:
             found += sorted(path for path in layout.scratch.iterdir() if path.is_file())
         for path in found:
             yield self._leftover(path.relative_to(layout.root).as_posix(), "was never whole")
-        for path in sorted(layout.root.glob("ledger-[0-9]*.parquet")):
+        for path in snapshot.among(layout.root):
             if path.name != named:
                 yield self._leftover(path.name, "no line of the ledger names it")
 

@@ -24,6 +24,7 @@ from batchtts.job.manifest import Batch, Manifest
 from batchtts.model import Result, Status
 from batchtts.record import disk
 from batchtts.record.ledger import Ledger
+from batchtts.record.store import Layout
 
 SCHEMA_VERSION = 3
 
@@ -147,7 +148,6 @@ class Fold:
         addresses: Shape (rows,), int64: where the line about each row is; below zero
             for a row that has none that counts.
         characters_sent, costs_usd: Shape (rows,): of all runs.
-        scratch: Directory for what is not whole yet, on the same file system.
         version: Of batchtts.
     """
 
@@ -156,13 +156,8 @@ class Fold:
     addresses: np.ndarray[tuple[int], np.dtype[np.int64]]
     characters_sent: np.ndarray[tuple[int], np.dtype[np.int64]]
     costs_usd: np.ndarray[tuple[int], np.dtype[np.float64]]
-    out: Path
-    scratch: Path
+    layout: Layout
     version: str
-
-    def is_current(self) -> bool:
-        """Whether results.parquet was made from exactly this."""
-        return self._sealed() is not None
 
     def tally(self) -> Tally | None:
         """The tally of current results; None if they must be written anew."""
@@ -188,13 +183,14 @@ class Fold:
             ManifestChanged: the manifest is not what was read at the start.
             OutputBroken: they could not be written.
         """
-        with disk.telling(self.out):
+        with disk.telling(self.layout.root):
             return self._write()
 
     def _write(self) -> Tally:
         tally = Tally()
-        results = _Table(self.scratch / "results.parquet", results_schema(self.manifest.schema))
-        failed = _Table(self.scratch / "failed.parquet", failed_schema(self.manifest))
+        layout = self.layout
+        results = _Table(layout.results, layout.scratch, results_schema(self.manifest.schema))
+        failed = _Table(layout.failed, layout.scratch, failed_schema(self.manifest))
         with results, failed:
             for batch, rows in self._rows():
                 for row in rows:
@@ -205,11 +201,10 @@ class Fold:
                     failed.add(_failed_columns(self.manifest, batch, rows, broken))
             results.seal(msgspec.json.encode(self._seal(tally)))
         if tally.status["failed"]:
-            failed.publish(self.out / "failed.parquet")
+            failed.publish()
         else:
-            disk.remove(self.scratch / "failed.parquet")
-            disk.remove(self.out / "failed.parquet")
-        results.publish(self.out / "results.parquet")  # last: its seal says that all is written
+            failed.remove()
+        results.publish()  # last: its seal says that all is written
         return tally
 
     def _rows(self) -> Iterator[tuple[Batch, list[Result]]]:
@@ -245,9 +240,8 @@ class Fold:
         )
 
     def _sealed(self) -> _Seal | None:
-        path = self.out / "results.parquet"
         try:
-            metadata = pq.read_metadata(path).metadata or {}
+            metadata = pq.read_metadata(self.layout.results).metadata or {}
             seal = msgspec.json.decode(metadata[b"batchtts"], type=_Seal)
         except (OSError, ValueError, KeyError, pa.ArrowException, msgspec.MsgspecError):
             return None
@@ -342,10 +336,11 @@ def _microseconds(at: float | None) -> int | None:
 class _Table:
     """A Parquet file that comes to be out of sight and appears whole."""
 
-    def __init__(self, scratch: Path, schema: pa.Schema) -> None:
-        self._scratch = scratch
+    def __init__(self, path: Path, scratch: Path, schema: pa.Schema) -> None:
+        self._path = path
+        self._scratch = scratch / path.name
         self._schema = schema
-        self._descriptor = disk.create(scratch)
+        self._descriptor = disk.create(self._scratch)
         self._sink = disk.Sink(self._descriptor)
         self._writer = pq.ParquetWriter(
             self._sink, schema, compression="zstd", write_page_checksum=True
@@ -370,7 +365,12 @@ class _Table:
         """Note in the file's metadata what it was made from."""
         self._writer.add_key_value_metadata({"batchtts": seal})
 
-    def publish(self, path: Path) -> None:
+    def publish(self) -> None:
         """Give the finished file its name, durably."""
-        disk.rename(self._scratch, path)
-        disk.sync_directory(path.parent)
+        disk.rename(self._scratch, self._path)
+        disk.sync_directory(self._path.parent)
+
+    def remove(self) -> None:
+        """Let there be no such file, nor an older one."""
+        disk.remove(self._scratch)
+        disk.remove(self._path)

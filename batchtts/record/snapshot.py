@@ -11,7 +11,6 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from hashlib import file_digest
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
@@ -22,6 +21,7 @@ import pyarrow.parquet as pq
 from batchtts.errors import LedgerBroken
 from batchtts.job.plan import short
 from batchtts.record import disk, lines
+from batchtts.record.hashes import sha256_of
 from batchtts.record.lines import Covered
 
 GROUP_ROWS = 8192
@@ -146,7 +146,7 @@ def write(kept: Iterable[Kept], path: Path, *, scratch: Path) -> Covered:
     finally:
         os.close(descriptor)
     covered = Covered(
-        name=path.name, rows=rows, bytes=scratch.stat().st_size, sha256=digest(scratch)
+        name=path.name, rows=rows, bytes=scratch.stat().st_size, sha256=sha256_of(scratch)
     )
     disk.rename(scratch, path)
     disk.sync_directory(path.parent)
@@ -178,13 +178,7 @@ def describe(path: Path) -> Covered:
         rows = pq.read_metadata(path).num_rows
     except UNREADABLE as error:
         raise LedgerBroken(f"{path}: damaged: {error}", hint=HINT) from error
-    return Covered(name=path.name, rows=rows, bytes=path.stat().st_size, sha256=digest(path))
-
-
-def digest(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    with path.open("rb") as file:
-        return file_digest(file, "sha256").hexdigest()
+    return Covered(name=path.name, rows=rows, bytes=path.stat().st_size, sha256=sha256_of(path))
 
 
 def _grouped(kept: Iterable[Kept]) -> Iterator[list[Kept]]:

@@ -26,7 +26,7 @@ from batchtts.audio.write import encode, resample
 from batchtts.errors import UsageError
 from batchtts.model import AudioFormat, Result, Take
 from batchtts.record import disk, lock, names
-from batchtts.record.snapshot import digest
+from batchtts.record.hashes import sha256_of
 
 _COPIED_BYTES = 1 << 20
 
@@ -56,6 +56,16 @@ class Layout:
     def summary(self) -> Path:
         """The last run in figures."""
         return self.root / "summary.json"
+
+    @property
+    def results(self) -> Path:
+        """What became of each row of the manifest."""
+        return self.root / "results.parquet"
+
+    @property
+    def failed(self) -> Path:
+        """The rows that failed; not there if none did."""
+        return self.root / "failed.parquet"
 
     @property
     def begun(self) -> Path:
@@ -263,7 +273,7 @@ def _same_content(source: str, scratch: str, told: Result) -> int | None:
     found = os.stat(scratch)  # noqa: PTH116  # a string, as all names here
     is_same = found.st_size == told.bytes
     if is_same and found.st_mtime_ns != told.mtime_ns:
-        is_same = digest(Path(scratch)) == told.sha256
+        is_same = sha256_of(scratch) == told.sha256
     if not is_same:
         disk.remove(scratch)
     return found.st_mtime_ns if is_same else None

@@ -229,8 +229,7 @@ class _Work:
             addresses=plan.addresses,
             characters_sent=plan.characters_sent,
             costs_usd=plan.costs_usd,
-            out=self.layout.root,
-            scratch=self.layout.scratch,
+            layout=self.layout,
             version=batchtts.__version__,
         )
         was_damaged = bool(self.agenda.memory.damaged)

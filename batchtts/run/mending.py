@@ -20,9 +20,9 @@ from batchtts.model import Result
 from batchtts.notices import notice
 from batchtts.record import begun, disk
 from batchtts.record.begun import Sent
+from batchtts.record.hashes import sha256_of
 from batchtts.record.ledger import Ledger
 from batchtts.record.lines import Place
-from batchtts.record.snapshot import digest
 from batchtts.record.store import Layout
 from batchtts.run.memory import Memory, recall
 
@@ -145,7 +145,7 @@ def find_lost(
 def is_whole(result: Result, root: Path) -> bool:
     """Whether the audio of a result is what it was; reads all of it."""
     try:
-        return result.path is not None and digest(root / result.path) == result.sha256
+        return result.path is not None and sha256_of(root / result.path) == result.sha256
     except OSError:
         return False
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +19,7 @@ import soundfile
 
 from batchtts.errors import LedgerBroken
 from batchtts.model import Result
+from batchtts.record.hashes import sha256_of
 from batchtts.record.ledger import Ledger
 from batchtts.record.store import Layout
 from batchtts.run.memory import recall
@@ -57,13 +57,13 @@ class Measure:
     @classmethod
     def of(cls, out: Path, ids: frozenset[str], commits: int) -> Measure:
         """Take the measure of a finished output directory."""
-        return cls(ids, {path: _sha256(out / path) for path in _audio(out)}, commits)
+        return cls(ids, {path: sha256_of(out / path) for path in _audio(out)}, commits)
 
 
 def judge_hurt(out: Path, measure: Measure) -> Iterator[Finding]:
     """Say what is wrong with what a hurt run has left behind."""
     for path in sorted(_audio(out)):
-        if _sha256(out / path) != measure.audio.get(path):
+        if sha256_of(out / path) != measure.audio.get(path):
             yield Finding("partial", f"{path} is not the whole file")
     yield from _judge_ledger(out)
     yield from _judge_tables(out)
@@ -73,7 +73,7 @@ def judge_finished(out: Path, measure: Measure) -> Iterator[Finding]:
     """Say what is wrong with what the next run, which nobody hurt, has made of it."""
     yield from judge_hurt(out, measure)
     try:
-        rows = pq.read_table(out / "results.parquet", columns=["id", "status"]).to_pylist()
+        rows = pq.read_table(Layout(out).results, columns=["id", "status"]).to_pylist()
     except (OSError, pa.ArrowException) as error:
         yield Finding("lost", f"results.parquet cannot be read: {error}")
         return
@@ -120,7 +120,7 @@ def _is_true(result: Result, out: Path) -> bool:
     if not path.is_file():
         return False
     told = (result.bytes, result.sha256, result.frames)
-    return told == (path.stat().st_size, _sha256(path), _frames(path))
+    return told == (path.stat().st_size, sha256_of(path), _frames(path))
 
 
 def _frames(path: Path) -> int:
@@ -150,7 +150,3 @@ def _audio(out: Path) -> set[str]:
     """The audio files under final names, below the output directory."""
     files = (path for kind in ("wav", "flac") for path in out.glob(f"{kind}/**/*"))
     return {path.relative_to(out).as_posix() for path in files if path.is_file()}
-
-
-def _sha256(path: Path) -> str:
-    return sha256(path.read_bytes()).hexdigest()
