@@ -17,19 +17,16 @@ class Budget:
 
     Attributes:
         most_usd: None if there is no limit.
-        is_used_up: Whether something was refused.
     """
 
     most_usd: float | None = None
     spent_usd: float = 0.0
     reserved_usd: float = 0.0
-    is_used_up: bool = False
 
     def reserve(self, cost_usd: float) -> bool:
         """Set some aside; False if there is not so much left, and then nothing is."""
         needed = self.spent_usd + self.reserved_usd + cost_usd
         if self.most_usd is not None and needed > self.most_usd + _ROUNDING_USD:
-            self.is_used_up = True
             return False
         self.reserved_usd += cost_usd
         return True

@@ -57,14 +57,13 @@ class Figures:
     Attributes:
         points: Steps that were hit, by kind.
         faults: Findings, by kind.
-        paid_twice: Texts paid for twice after one blow, at most; *paid_twice_in_all* after all.
+        paid_twice: Texts paid for twice after one blow, at most.
         findings: One line each.
     """
 
     points: Counter[str] = field(default_factory=Counter)
     faults: Counter[Fault] = field(default_factory=Counter)
     paid_twice: int = 0
-    paid_twice_in_all: int = 0
     findings: list[str] = field(default_factory=list)
 
     def add(self, trial: Trial) -> None:
@@ -72,7 +71,6 @@ class Figures:
         if trial.is_hit:
             self.points[trial.wound.kind] += 1
         self.paid_twice = max(self.paid_twice, trial.paid_twice)
-        self.paid_twice_in_all += trial.paid_twice
         for finding in trial.findings:
             self.faults[finding.fault] += 1
             self.findings.append(f"{trial.wound}: {finding.fault}: {finding.what}")

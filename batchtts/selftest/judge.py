@@ -97,7 +97,7 @@ def judge_finished(out: Path, measure: Measure) -> Iterator[Finding]:
 def _judge_ledger(out: Path) -> Iterator[Finding]:
     """Every row that is done has the file that the ledger tells of."""
     try:
-        told = list(newest_results(Layout(out).ledger))
+        told = list(_newest_results(Layout(out).ledger))
     except LedgerBroken as error:
         yield Finding("lost", f"the ledger cannot be read: {error}")
         return
@@ -106,7 +106,7 @@ def _judge_ledger(out: Path) -> Iterator[Finding]:
             yield Finding("lost", f"row {result.id} is done, and {result.path} is not its file")
 
 
-def newest_results(path: Path) -> Iterator[Result]:
+def _newest_results(path: Path) -> Iterator[Result]:
     """What a ledger has to say last of each row; nothing if there is none."""
     if not path.exists():
         return
