@@ -33,6 +33,11 @@ ROOT = Path(batchtts.__file__).parents[1]
 #: The voice for tests: quick, and the same on every machine.
 TONE = ("--provider", "local", "--voice", "tone")
 
+#: How long the dialects with a quiet window wait for more, in seconds: a server of our
+#: own has nothing to add, and a run hears its sessions out for four such windows.
+LINGER_S = 0.02
+AT_ONCE = ("--option", f"linger_s={LINGER_S}")
+
 #: Columns that two runs of the same work need not agree on.
 TIMES = frozenset(
     "attempts characters_sent started_at finished_at queue_s connect_s ttfa_s synth_s wall_s"

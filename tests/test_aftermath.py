@@ -36,6 +36,8 @@ from tests.e2e import (
     write_csv,
 )
 
+POLL_S = 0.01  # a server that is told to end looks up as often
+
 #: Writes what a hook is told into a file.
 ENV = 'env | grep "^BATCHTTS_[EOSM]" | sort > told'
 
@@ -232,7 +234,7 @@ def web(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[tuple[str,
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=[POLL_S], daemon=True)
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}", asked
@@ -506,7 +508,8 @@ def test_what_comes_after_comes_whatever_refused_the_run() -> None:
     assert ask("run", "job.toml", here=Path()).status == 3
     assert figures(name="m")["rows/done"] == 1
     write_csv(Path("m.csv"), {"a": "Another one."})
-    assert ask("run", "job.toml", "--endpoint", "ws://127.0.0.1:9", here=Path()).status == 4
+    nobody = ("--endpoint", "ws://127.0.0.1:9", "--outage", "0")
+    assert ask("run", "job.toml", *nobody, here=Path()).status == 4
     assert ask("run", "job.toml", "--quiet", here=Path()).err == ""
     assert ended() == ["2", "3", "4", "0"]
 

@@ -28,6 +28,7 @@ from batchtts.run.summary import Summary
 from batchtts.run.worker import Worker
 from batchtts.wire.session import Session
 from tests.e2e import (
+    LINGER_S,
     Server,
     ask,
     audio_files,
@@ -557,6 +558,7 @@ def test_a_row_taken_from_a_folded_ledger_is_replaced_as_any_other(desk: Desk) -
 
 def test_a_run_keeps_within_its_budget_and_the_next_goes_on(desk: Desk) -> None:
     paid = {"provider": "together", "voice": "af_heart", "max_cost_usd": 33 * 4e-6}
+    paid |= {"options": {"linger_s": LINGER_S}}
     summary = desk.run(**paid)
     assert (summary.exit_code, summary.limit) == (Exit.LIMIT, "max_cost_usd")
     assert (summary.done, summary.pending, summary.failed) == (2, 1, 0)

@@ -77,7 +77,7 @@ def count(
 
 @pytest.mark.parametrize("workers", [1, 4])
 def test_a_run_that_is_killed_at_a_step_loses_nothing(ready: Stage, workers: int) -> None:
-    figures = count(ready, workers, each=slice(workers, None, 6))
+    figures = count(ready, workers, each=slice(workers, None, 9))
     assert figures.findings == []
     assert figures.points.total() >= 5
     assert figures.paid_twice <= workers
@@ -101,7 +101,7 @@ TORN = Wound(kind="write ledger", number=4)
 
 
 def test_a_run_that_is_killed_while_it_picks_up_the_pieces_loses_nothing(ready: Stage) -> None:
-    figures = count(ready, 1, each=slice(0, None, 6), after=[TORN])
+    figures = count(ready, 1, each=slice(0, None, 9), after=[TORN])
     assert figures.findings == []
     assert figures.points.total() >= 4
     assert figures.paid_twice <= 2
@@ -254,7 +254,7 @@ def test_a_step_is_called_by_what_it_does(name: str, path: str, kind: str) -> No
 
 
 def test_the_command_tells_in_a_table_that_nothing_was_lost(tmp_path: Path) -> None:
-    flags = ["--workers", "1,2", "--rows", "3", "--every", "9"]
+    flags = ["--workers", "1,2", "--rows", "2", "--every", "11"]
     answer = e2e.ask("selftest", "crash", *flags, here=tmp_path)
     assert (answer.status, answer.err) == (0, "")
     heads, *rows = answer.out.splitlines()
@@ -262,7 +262,7 @@ def test_the_command_tells_in_a_table_that_nothing_was_lost(tmp_path: Path) -> N
     for workers, row in zip(("1", "2"), rows, strict=True):
         first, points, *zeros, paid_twice = row.split()
         assert (first, zeros) == (workers, ["0", "0", "0"])
-        assert int(points) > 3
+        assert int(points) > 1
         assert 0 < int(paid_twice) <= int(workers)
     assert list(tmp_path.iterdir()) == []
 
@@ -271,7 +271,7 @@ def test_the_command_tells_which_promise_was_not_kept(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text("from tests import spoilt; spoilt.forgetful()")
     (tmp_path / "here").mkdir()
     path = os.pathsep.join([str(tmp_path), str(e2e.ROOT)])
-    flags = ["--workers", "1", "--rows", "3", "--dir", "here", "--every", "4"]
+    flags = ["--workers", "1", "--rows", "3", "--dir", "here", "--every", "9"]
     answer = e2e.ask("selftest", "crash", *flags, here=tmp_path, extra={"PYTHONPATH": path})
     assert answer.status == 3
     assert answer.out.splitlines()[1].split()[-1] in ("2", "3")

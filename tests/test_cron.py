@@ -29,6 +29,7 @@ from batchtts.errors import Exit
 from batchtts.job.settings import Job, load
 from tests.e2e import (
     DEADLINE,
+    LINGER_S,
     ROOT,
     Server,
     by_id,
@@ -85,7 +86,7 @@ def settle(folder: Path, server: Server) -> Place:
     command.write_text(f'#!/bin/sh\nexec env {python} -m batchtts "$@"\n', encoding="utf-8")
     command.chmod(0o755)
     job = place.moved(NIGHTLY, {"/var/lib/batchtts": folder / "lib"})
-    endpoint = f'endpoint = "{server.url}"\n'
+    endpoint = f'endpoint = "{server.url}"\noptions.linger_s = {LINGER_S}\n'
     (folder / "nightly.toml").write_text(f"{job}\n{endpoint}", encoding="utf-8")
     (folder / "together.key").write_text(KEY, encoding="utf-8")
     (folder / "together.key").chmod(0o600)

@@ -11,7 +11,7 @@ import pytest
 from batchtts.errors import SettingsError
 from batchtts.job.settings import load
 from batchtts.job.speaker import Speaker, choose_speaker
-from tests.e2e import ask, serving, write_csv
+from tests.e2e import AT_ONCE, ask, serving, write_csv
 
 KEY = "tgp_v1_0123456789abcdef"
 OTHER = "tgp_v1_of-the-environment"
@@ -153,7 +153,7 @@ def test_a_key_of_a_file_opens_a_server_and_is_nowhere_to_be_seen(tmp_path: Path
             f'manifest = "m.csv"\n{TOGETHER}\nendpoint = "{server.url}"\n'
             'key_file = "secret/key.txt"\nrecord = "said"\n'
         )
-        answer = ask("run", "job.toml", "--verbose", here=tmp_path)
+        answer = ask("run", "job.toml", "--verbose", *AT_ONCE, here=tmp_path)
         key_file("wrong")
         refused = ask("run", "job.toml", "--out", "again", here=tmp_path)
     assert answer.status == 0, answer.err

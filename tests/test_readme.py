@@ -18,6 +18,7 @@ from batchtts import errors
 from batchtts.errors import Exit
 from batchtts.record.results import results_schema
 from batchtts.wire import registry
+from tests.e2e import LINGER_S
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -86,6 +87,8 @@ def localize(command: str, served: str) -> tuple[list[str], dict[str, str]]:
         extra[f"BATCHTTS_{words[1].upper()}_ENDPOINT"] = served
     if "together" in words:
         extra["TOGETHER_API_KEY"] = "test"
+    if words[1:2] == ["run"] and "together" in words:
+        extra["BATCHTTS_RUN_OPTION"] = f"linger_s={LINGER_S}"
     if words[0] == "batchtts":
         return [sys.executable, "-m", *words], extra
     assert words[0] == "python"

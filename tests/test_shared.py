@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e import (
+    AT_ONCE,
     TONE,
     Server,
     ask,
@@ -162,7 +163,7 @@ def test_one_that_fails_fails_those_that_wait_for_it(here: Path) -> None:
     )
     key = {"TOGETHER_API_KEY": "any"}
     with serving(here / "log", engine="nanotts") as server:  # which has no Japanese voice
-        flags = ["--provider", "together", "--endpoint", server.url]
+        flags = ["--provider", "together", "--endpoint", server.url, *AT_ONCE]
         assert ask("run", "m.csv", *flags, here=here, extra=key).status == 3
     out = here / "m"
     assert by_id(out, "status") == {"a": "failed", "b": "done", "c": "failed", "d": "done"}
@@ -170,7 +171,7 @@ def test_one_that_fails_fails_those_that_wait_for_it(here: Path) -> None:
     assert codes == {"a": "voice_unavailable", "b": None, "c": "voice_unavailable", "d": None}
     assert by_id(out, "same_as") == {"a": None, "b": None, "c": "a", "d": "b"}
     with serving(here / "log") as server:  # which whistles for every voice
-        flags = ["--provider", "together", "--endpoint", server.url]
+        flags = ["--provider", "together", "--endpoint", server.url, *AT_ONCE]
         assert ask("run", "m.csv", *flags, here=here, extra=key).status == 0
         assert server.texts() == ["One."]
     assert by_id(out, "status") == dict.fromkeys("abcd", "done")

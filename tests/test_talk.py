@@ -116,20 +116,28 @@ def test_a_quiet_run_tells_machines_nothing_when_all_is_well(here: Path) -> None
     assert answer == Answer(0, "", "", answer.seconds)
 
 
+UNPARSED = [
+    ("m.csv --workers x", "Invalid value for '-w' / '--workers': 'x' is not a valid", 2),
+    ("m.csv --wokers 3", "No such option '--wokers'.", 2),
+    ("", "Missing argument 'MANIFEST'.", 2),
+]
+REFUSED = [
+    ("nothing.csv", "nothing.csv: no such file", 2),
+    ("typo.toml", "typo.toml: unknown key 'wokers'", 2),
+    ("new.csv -p local --endpoint ws://127.0.0.1:9 --outage 0", "local at ws://127.0.0.1:9", 4),
+]
+
+
 @pytest.mark.parametrize(
-    ("command", "message", "status"),
+    ("asking", "command", "message", "status"),
     [
-        ("nothing.csv", "nothing.csv: no such file", 2),
-        ("typo.toml", "typo.toml: unknown key 'wokers'", 2),
-        ("m.csv --workers x", "Invalid value for '-w' / '--workers': 'x' is not a valid", 2),
-        ("m.csv --wokers 3", "No such option '--wokers'.", 2),
-        ("", "Missing argument 'MANIFEST'.", 2),
-        ("new.csv --provider local --endpoint ws://127.0.0.1:9", "local at ws://127.0.0.1:9", 4),
+        *(("--log-format json", *each) for each in (*UNPARSED, *REFUSED)),
+        *(("--log-format=json", *each) for each in UNPARSED),  # the words themselves are read
+        *(("variable", *each) for each in (*UNPARSED, *REFUSED)),
     ],
 )
-@pytest.mark.parametrize("asking", ["--log-format json", "--log-format=json", "variable"])
 def test_what_is_wrong_is_told_to_machines_in_their_way(
-    here: Path, command: str, message: str, status: int, asking: str
+    here: Path, asking: str, command: str, message: str, status: int
 ) -> None:
     (here / "typo.toml").write_text('manifest = "m.csv"\nwokers = 3')
     if asking == "variable" and "--wokers" in command:
