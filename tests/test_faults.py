@@ -38,7 +38,11 @@ from tests.e2e import Row, Server, results, serving, write_csv
 SPEECH = ("together", "telnyx", "smallest")
 
 #: What a run is asked for beyond the manifest, so that audio comes as the engine makes it.
-OPTIONS: dict[str, dict[str, Any]] = {"telnyx": {"audio_format": "linear16"}}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "telnyx": {"audio_format": "linear16"},
+    "together": {"linger_s": 0.3},
+    "smallest": {"linger_s": 0.3},
+}
 
 KEY = "sk-anything"
 TEXT = "call me Ishmael, some years ago, never mind how long precisely, I went to sea."
@@ -101,7 +105,7 @@ CASES = [
     case("big", "big"),
     case("in two items", "items"),
     case("in five items", "items", count=5),
-    case("in two items slowly", "items", delay_s=0.4),
+    case("in two items slowly", "items", delay_s=0.15),
     case("in one item of two", "items", "session_lost", r"\(1000\).*; .*\d done", close=1000),
     case("doubled", "double"),
 ]
@@ -393,7 +397,7 @@ def test_audio_of_a_finished_row_takes_the_row_back_and_the_next_run_makes_it_go
 
 
 def test_an_item_that_comes_after_the_quiet_window_takes_its_row_back(tmp_path: Path) -> None:
-    items = {"kind": "items", "delay_s": 1.0, "text": "Ishmael", "times": 1}
+    items = {"kind": "items", "delay_s": 0.6, "text": "Ishmael", "times": 1}
     (tmp_path / "fault.toml").write_text(to_toml(items))
     with serving(tmp_path / "log", faults=tmp_path / "fault.toml") as server:
         rows = speak(server, "together", TWO, tmp_path, workers=1)

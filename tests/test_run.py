@@ -20,6 +20,7 @@ import pytest
 import soundfile
 
 from tests.e2e import (
+    AT_ONCE,
     TONE,
     Answer,
     Server,
@@ -346,7 +347,7 @@ def test_a_manifest_that_has_moved_costs_nothing(out: Path, server: Server) -> N
 
 def test_what_failed_is_tried_again_and_what_is_done_is_not(here: Path) -> None:
     (here / "m.csv").write_text("id,text,voice\na,One.,af_heart\nb,Two.,jf_alpha\n")
-    command = ["run", "m.csv"]
+    command = ["run", "m.csv", *AT_ONCE]
     key = {"TOGETHER_API_KEY": "any"}  # which chooses the provider
     with serving(here / "log", engine="nanotts") as server:  # which has no Japanese voice
         first = ask(*command, "--endpoint", server.url, here=here, extra=key)
@@ -377,7 +378,7 @@ def test_the_paid_provider_and_the_local_one_give_the_same_audio(tmp_path: Path)
 
     def paid() -> Answer:
         with serving(tmp_path / "log", engine="hibari") as server:
-            flags = ["--provider", "together", "--endpoint", server.url, "-o", "paid"]
+            flags = ["--provider", "together", "--endpoint", server.url, "-o", "paid", *AT_ONCE]
             return ask("run", "m.csv", *flags, here=tmp_path, extra=key)
 
     with ThreadPoolExecutor() as pool:

@@ -27,7 +27,7 @@ from batchtts.wire.session import Listener
 from batchtts.wire.tape import FileTape, Recorder, prepare
 from batchtts.wire.together import PROVIDER
 from tests import talks
-from tests.e2e import ask, by_id, sentences, serving, write_csv
+from tests.e2e import AT_ONCE, ask, by_id, sentences, serving, write_csv
 from tests.talks import NAMES, Refused
 
 KEY = "sk/ishmael+42"
@@ -407,7 +407,7 @@ def test_a_run_is_recorded_and_its_files_can_be_replayed(flag: str, tmp_path: Pa
     with serving(tmp_path / "served.jsonl", key=KEY) as server:
         answer = ask(
             *("run", "m.csv", "--provider", "together", "--endpoint", server.url),
-            *("--workers", "2", "--record", "said", flag),
+            *("--workers", "2", "--record", "said", flag, *AT_ONCE),
             here=tmp_path,
             extra={"TOGETHER_API_KEY": KEY},
         )
