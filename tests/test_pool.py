@@ -266,6 +266,29 @@ async def test_finished_work_survives_the_drop() -> None:
     assert sorted(shop.durable) == [0, 1, 2]
 
 
+async def test_finished_work_survives_an_end_that_comes_from_outside(mock_clock: MockClock) -> None:
+    shop, outside = Shop(workers=4), trio.CancelScope()
+    shop.disk.set()
+    ended_at: list[float] = []
+
+    async def run() -> None:
+        with outside:
+            await shop.run(iter([range(100)]))
+        ended_at.append(trio.current_time())
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run)
+        await shop.begun(4)
+        shop.finish(0)
+        await wait_all_tasks_blocked()
+        outside.cancel()
+        await wait_all_tasks_blocked()
+        mock_clock.jump(GATHER_S)
+        await wait_all_tasks_blocked()
+        mock_clock.jump(HANDOVER_S)
+    assert (shop.durable, ended_at) == ([0], [GATHER_S])
+
+
 async def test_a_disk_that_does_not_answer_is_waited_for_so_long_and_no_longer(
     mock_clock: MockClock,
 ) -> None:

@@ -116,7 +116,8 @@ async def _keep_record(
     record: Callable[[Sequence[Outcome]], Awaitable[None]],
     most: int,
 ) -> None:
-    with done:  # not async: where all is cancelled, that would hide why
+    """Record what is handed over until nobody is there any more who could."""
+    with trio.CancelScope(shield=True), done:  # who works has been told to end, and hands over
         async for first in done:
             group = await _gather(first, done, most)
             try:
