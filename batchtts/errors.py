@@ -14,8 +14,9 @@
             └── NotConnected, RateLimited, SessionLost, Stalled, SynthesisFailed,
                 RemoteProtocolError, BadAudio, Truncated
 
-Exactly three places catch them: the retry loop catches AttemptError, the worker
-UtteranceError, the command line BatchttsError.
+Each is caught in one place: AttemptError by the retry loop, UtteranceError by the
+worker, RunError by the speech of a run until its books are closed, BatchttsError by
+the command line. What comes after a run sees them all and lets them go on.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What the columns of a manifest are for, and what their cells say.
 
-Seven columns mean something here; the others are carried to the results as they
+Six columns mean something here; the others are carried to the results as they
 are. Text formats do not say what type a column has, and a type is only given where
 nothing is lost by it: ``007`` stays text.
 """
