@@ -61,10 +61,14 @@ class Shared:
     speakers: Ints
 
     @classmethod
+    def at_hand(cls, present: Ints, addresses: Ints) -> Shared:
+        """Rows whose audio is there, and none that await theirs."""
+        return cls(present, addresses, np.empty(0, np.int64), np.empty(0, np.int64))
+
+    @classmethod
     def none(cls) -> Shared:
         """No such rows."""
-        nothing = np.empty(0, np.int64)
-        return cls(nothing, nothing, nothing, nothing)
+        return cls.at_hand(np.empty(0, np.int64), np.empty(0, np.int64))
 
     def __len__(self) -> int:
         return len(self.present) + len(self.awaiting)
@@ -198,7 +202,7 @@ class Agenda:
             sound = self.plan.addresses[self.plan.kinds == DONE]
             past = self.memory.past
             found = find_spoken(self.prints, rows, past, lost=self.lost, sound=sound)
-            self.shared = Shared(*found, self.lost[:0], self.lost[:0])
+            self.shared = Shared.at_hand(*found)
         self._divide()
         if self.job.again:
             self.plan.close(np.flatnonzero(again & was_done & ~self.chosen))
@@ -213,10 +217,7 @@ class Agenda:
     def not_there(self, rows: Ints) -> None:
         """Audio that these rows were to share is not there after all: they are spoken."""
         there = ~np.isin(self.shared.present, rows)
-        nobody = self.lost[:0]
-        self.shared = Shared(
-            self.shared.present[there], self.shared.addresses[there], nobody, nobody
-        )
+        self.shared = Shared.at_hand(self.shared.present[there], self.shared.addresses[there])
         self._divide()
 
     def _divide(self) -> None:
