@@ -28,14 +28,14 @@ HOUSE = (
     "wire.dialect   wire.words",
     "wire.events",
     "model",
-    "errors   hints   notices",
+    "errors   hints   lots   notices",
 )
 FLOORS = {name: floor for floor, names in enumerate(HOUSE) for name in names.split()}
 
 #: No I/O, no clock, no chance.
 PURE = (
     "audio.mpeg audio.ogg audio.pcm audio.riff errors hints job.casting job.durations"
-    " job.ping job.plan model notices record.names"
+    " job.ping job.plan lots model notices record.names"
     " review.checks run.pace server.faultfile server.faults server.knobs text wire"
 ).split()
 IMPURE = ("wire.line", "wire.registry", "wire.session", "wire.tap", "wire.tape")

@@ -7,13 +7,13 @@ import stat
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 import soundfile
 
 from batchtts.audit.finding import Finding
+from batchtts.lots import lots
 from batchtts.model import Result
 from batchtts.record.hashes import sha256_of
 
@@ -43,11 +43,10 @@ def read_back(results: Iterable[Result], root: Path, *, quick: bool) -> Iterator
     Args:
         quick: Look at their sizes only.
     """
-    results = iter(results)
     threads = os.cpu_count() or 1
     with ThreadPoolExecutor(threads) as pool:
         begun: deque[Future[Read]] = deque()
-        while some := list(islice(results, _AT_ONCE)):
+        for some in lots(results, _AT_ONCE):
             begun.append(pool.submit(_read, some, f"{root}", quick=quick))
             if len(begun) > threads * _AHEAD:
                 yield begun.popleft().result()

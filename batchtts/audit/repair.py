@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from pathlib import Path
 
 import msgspec
@@ -17,6 +16,7 @@ import batchtts
 from batchtts.audit.audit import Audit
 from batchtts.audit.finding import Finding
 from batchtts.audit.reading import Reading
+from batchtts.lots import lots
 from batchtts.model import Result
 from batchtts.record import disk
 from batchtts.record.ledger import Ledger
@@ -103,8 +103,7 @@ class Repair:
 
     def _append(self, ledger: Ledger, results: Iterable[Result]) -> int:
         count = 0
-        results = iter(results)
-        while some := list(islice(results, _AT_ONCE)):
+        for some in lots(results, _AT_ONCE):
             ledger.append(some)
             count += len(some)
         return count

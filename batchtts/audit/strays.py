@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from batchtts.audit import audio
 from batchtts.audit.finding import Finding
 from batchtts.audit.reading import Reading
 from batchtts.job.plan import DONE, places
+from batchtts.lots import lots
 from batchtts.record import begun, names, snapshot
 from batchtts.record.store import Layout
 
@@ -42,8 +42,7 @@ class Strays:
         known, told_at = reading.paths()
         in_flight = {sent.path for sent in begun.left(self.layout.begun)}
         orphans = _stems(reading.orphaned())
-        found = audio.files(self.layout.root)
-        while some := list(islice(found, _AT_ONCE)):
+        for some in lots(audio.files(self.layout.root), _AT_ONCE):
             hashes = np.array([hash(path) for path in some], dtype=np.int64)
             for at in np.flatnonzero(places(kept, hashes) < 0).tolist():
                 path = some[at]

@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -23,6 +23,7 @@ import msgspec
 import pyarrow as pa
 
 from batchtts.errors import LedgerBroken
+from batchtts.lots import lots
 from batchtts.model import Result
 from batchtts.record import disk, lines, snapshot, tail
 from batchtts.record.lines import VERSION, Damaged, Entry, Header, Place
@@ -217,8 +218,7 @@ class Ledger:
     def _decoded(
         self, addresses: Iterable[int], decode: Callable[[bytes], Line]
     ) -> Iterator[Line | None]:
-        addresses = iter(addresses)
-        while some := list(islice(addresses, _AT_ONCE)):
+        for some in lots(addresses, _AT_ONCE):
             for address, line in zip(some, self._lines_at(some), strict=True):
                 yield None if address < 0 else self._decode(address, line, decode)
 
@@ -296,8 +296,7 @@ class Ledger:
             self._remove_old_snapshots()
 
     def _kept(self, kept: Iterable[tuple[int, int, float]]) -> Iterator[Kept]:
-        kept = iter(kept)
-        while some := list(islice(kept, _AT_ONCE)):
+        for some in lots(kept, _AT_ONCE):
             told = self._lines_at([address for address, _, _ in some])
             for (_, characters, cost_usd), line in zip(some, told, strict=True):
                 yield Kept(line, _decode_entry(line), characters, cost_usd)
