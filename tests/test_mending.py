@@ -321,7 +321,7 @@ def test_a_file_that_is_no_ledger_is_not_mended(desk: Desk) -> None:
     desk.layout.ledger.write_bytes(b"my own notes\nand others\n")
     with pytest.raises(LedgerBroken, match="no line of it was written by this batchtts") as refused:
         desk.mend()
-    assert refused.value.hint == "name another --out, or move the file away"
+    assert refused.value.hint == "name another output directory, or move the file away"
     assert desk.layout.ledger.read_bytes() == b"my own notes\nand others\n"
     assert not desk.layout.damaged.exists()
 

@@ -12,7 +12,6 @@ import msgspec
 import numpy as np
 
 from batchtts.audit.finding import Finding
-from batchtts.errors import LedgerBroken
 from batchtts.job.plan import Ints, Past, Told, short
 from batchtts.record import lines
 from batchtts.record.hashes import sha256_of
@@ -163,10 +162,7 @@ class Reading:
         is_none = bool(damaged) and not (self._lines or len(self.past.addresses))
         is_begun = len(damaged) == 1 and (damaged[0].is_ours or _BEGIN.startswith(damaged[0].raw))
         if is_none and not is_begun and not self.ledger.flaw:
-            raise LedgerBroken(
-                f"{self.path}: no line of it was written by this batchtts",
-                hint="name another directory, or move the file away",
-            )
+            raise lines.not_a_ledger(self.path)
 
 
 def _is_true(row: Sequence[Any]) -> bool:

@@ -49,7 +49,7 @@ class Ledger:
     def __init__(
         self, path: Path, descriptor: int, size_bytes: int, *, salvage: bool = False
     ) -> None:
-        self._path = path
+        self.path = path
         self._descriptor = descriptor
         self._salvage = salvage
         #: Length of the file, all of it whole lines.
@@ -76,9 +76,13 @@ class Ledger:
         with disk.telling(path):
             disk.remove(_scratch(path))
             descriptor = disk.open_to_append(path)
-            if is_new:
-                disk.sync_directory(path.parent)
-            whole = tail.cut(path, descriptor)
+            try:
+                if is_new:
+                    disk.sync_directory(path.parent)
+                whole = tail.cut(path, descriptor)
+            except BaseException:
+                os.close(descriptor)
+                raise
         ledger = cls(path, descriptor, whole, salvage=salvage)._begun()
         if ledger.head is not None and not whole:
             ledger.append([ledger.head] * 2)
@@ -144,7 +148,7 @@ class Ledger:
         for line in told:
             addresses.append(self.folded_rows + self.size_bytes + len(data))
             data += lines.encode(line)
-        with disk.telling(self._path):
+        with disk.telling(self.path):
             try:
                 disk.write_all(self._descriptor, bytes(data))
                 disk.sync(self._descriptor)
@@ -195,7 +199,7 @@ class Ledger:
             return _decode_entry(line)
         except msgspec.MsgspecError as error:
             raise LedgerBroken(
-                f"{self._path}, line {number}: nothing that this batchtts knows: {error}",
+                f"{self.path}, line {number}: nothing that this batchtts knows: {error}",
                 hint="upgrade batchtts",
             ) from None
 
@@ -224,7 +228,7 @@ class Ledger:
 
     def _decode(self, address: int, line: bytes, decode: Callable[[bytes], Line]) -> Line:
         if not lines.is_whole(line):
-            raise LedgerBroken(f"{self._path}, address {address}: damaged", hint=snapshot.HINT)
+            raise LedgerBroken(f"{self.path}, address {address}: damaged", hint=snapshot.HINT)
         return decode(line)
 
     def _lines_at(self, addresses: list[int]) -> Iterator[bytes]:
@@ -259,8 +263,8 @@ class Ledger:
         Raises:
             OutputBroken: it could not be done; the ledger is as it was.
         """
-        scratch = _scratch(self._path)
-        with disk.telling(self._path):
+        scratch = _scratch(self.path)
+        with disk.telling(self.path):
             bad = disk.open_to_append(keep_in)
             try:
                 disk.write_all(bad, b"".join(it for it in self._raw() if not lines.is_whole(it)))
@@ -286,9 +290,9 @@ class Ledger:
         Raises:
             OutputBroken: it could not be done; the ledger is as it was.
         """
-        path = snapshot.following(self._path.parent)
-        scratch = _scratch(self._path)
-        with disk.telling(self._path):
+        path = snapshot.following(self.path.parent)
+        scratch = _scratch(self.path)
+        with disk.telling(self.path):
             covered = snapshot.write(self._kept(kept), path, scratch=scratch)
             head = msgspec.structs.replace(head, folded=self.mark, tail=self.tail, snapshot=covered)
             self._replace(_naming(head), scratch)
@@ -318,9 +322,9 @@ class Ledger:
             disk.sync(descriptor)
         finally:
             os.close(descriptor)
-        disk.rename(scratch, self._path)
-        disk.sync_directory(self._path.parent)
-        renewed = disk.open_to_append(self._path)
+        disk.rename(scratch, self.path)
+        disk.sync_directory(self.path.parent)
+        renewed = disk.open_to_append(self.path)
         os.close(self._descriptor)
         self._descriptor, self.size_bytes = renewed, size
 
@@ -346,7 +350,7 @@ class Ledger:
             if self.head is not None and self.head.snapshot is not None:
                 own = [head for head in heads if head == self.head]
                 self._head_bytes = sum(len(lines.encode(head)) for head in own)
-                self._snapshot = Snapshot.open(self._path.parent, self.head.snapshot)
+                self._snapshot = Snapshot.open(self.path.parent, self.head.snapshot)
         except LedgerBroken as error:
             if not self._salvage:
                 raise
@@ -359,14 +363,14 @@ class Ledger:
         if version != VERSION:
             told = "a newer batchtts" if (version or 0) > VERSION else "an unreleased batchtts"
             raise LedgerBroken(
-                f"{self._path}: written by {told} (ledger {version}; this one knows {VERSION})",
+                f"{self.path}: written by {told} (ledger {version}; this one knows {VERSION})",
                 hint="upgrade batchtts" if (version or 0) > VERSION else "name another --out",
             )
         return _decode_header(line)
 
     def _adopt(self, first: bytes) -> Header | None:
         """A ledger that has lost its first lines, or all, may still have its snapshot."""
-        found = [] if lines.is_whole(first) else snapshot.among(self._path.parent)
+        found = [] if lines.is_whole(first) else snapshot.among(self.path.parent)
         if not found:
             return None
         return Header(ledger=VERSION, manifest="", snapshot=snapshot.describe(found[-1]))
@@ -374,7 +378,7 @@ class Ledger:
     def _remove_old_snapshots(self) -> None:
         """Remove those that no line names: a kill left them, or a newer one has replaced them."""
         named = self.head.snapshot if self.head is not None else None
-        for path in snapshot.among(self._path.parent):
+        for path in snapshot.among(self.path.parent):
             if named is None or path.name != named.name:
                 disk.remove(path)
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 from zlib import crc32
 
 import msgspec
 
+from batchtts.errors import LedgerBroken
 from batchtts.job.plan import Told, short, sum_usd
 from batchtts.model import Result, Status
 
@@ -127,6 +129,14 @@ def examine(line: bytes, number: int) -> Damaged:
     """Say what can be said of a line that is not whole."""
     is_ours = line.startswith(OURS) or _SEAL.search(line) is not None
     return Damaged(number, line, _read_id(line), is_ours)
+
+
+def not_a_ledger(path: Path) -> LedgerBroken:
+    """Say that a file is somebody else's."""
+    return LedgerBroken(
+        f"{path}: no line of it was written by this batchtts",
+        hint="name another output directory, or move the file away",
+    )
 
 
 def _read_id(line: bytes) -> str | None:

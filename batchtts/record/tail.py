@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from batchtts.errors import LedgerBroken
 from batchtts.record import disk, lines
 
 _START_BYTES = 64 * 1024
@@ -30,11 +29,7 @@ def _check_ours(path: Path, descriptor: int) -> None:
     start = os.pread(descriptor, _START_BYTES, 0)
     is_ours = any(start.startswith(it) or it.startswith(start) for it in lines.OURS)
     if start.strip(b"\0") and not is_ours and not any(map(lines.is_whole, start.split(b"\n"))):
-        os.close(descriptor)
-        raise LedgerBroken(
-            f"{path}: no line of it was written by this batchtts",
-            hint="name another --out, or move the file away",
-        )
+        raise lines.not_a_ledger(path)
 
 
 def whole_bytes(descriptor: int) -> int:

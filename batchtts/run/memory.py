@@ -8,10 +8,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from batchtts.errors import LedgerBroken
 from batchtts.job.plan import Ints, Past, Told
 from batchtts.record.ledger import Ledger
-from batchtts.record.lines import Damaged
+from batchtts.record.lines import Damaged, not_a_ledger
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +86,8 @@ def recall(ledger: Ledger | None) -> Memory:
     damaged = reader.damaged
     is_none = bool(damaged) and not (reader.whole or len(past.addresses))
     if is_none and (len(damaged) > 1 or not damaged[0].is_ours):
-        raise LedgerBroken(
-            "ledger.jsonl: no line of it was written by this batchtts",
-            hint="name another --out, or move the file away",
-        )
+        assert ledger is not None  # else there would be nothing damaged
+        raise not_a_ledger(ledger.path)
     last = set(past.addresses.tolist()) if reader.taken_back else set()
     return Memory(
         past,
