@@ -319,7 +319,10 @@ def test_the_directory_of_another_manifest_is_refused(desk: Desk) -> None:
     desk.name, desk.rows = "films.csv", {"f1": "Rosebud.", "f2": "Here's looking at you."}
     with pytest.raises(UsageError) as refused:
         desk.survey()
-    told = f"{desk.out} was written for {before}, and {desk.root / 'films.csv'} has none of its rows with the same script and settings"
+    told = (
+        f"{desk.out} was written for {before}, and {desk.root / 'films.csv'} has none of its rows"
+        " with the same script and settings"
+    )
     assert str(refused.value) == told
     assert refused.value.hint == "name another --out"
 

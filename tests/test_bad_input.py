@@ -529,7 +529,8 @@ def test_a_directory_of_another_manifest_is_left_alone(tmp_path: Path) -> None:
     answer = ask("run", "other.csv", *TONE, "-o", "out", here=tmp_path)
     assert answer.err == (
         f"batchtts: out was written for {tmp_path / 'one.csv'},"
-        " and other.csv has none of its rows with the same script and settings\n  hint: name another --out\n"
+        " and other.csv has none of its rows"
+        " with the same script and settings\n  hint: name another --out\n"
     )
     assert answer.status == 2
     now = snapshot(tmp_path)

@@ -484,3 +484,14 @@ def test_what_a_run_writes_is_no_manifest_for_it(tmp_path: Path, server: Server)
     assert answer.status == 2
     assert "is what runs in m write" in answer.err
     assert snapshot(tmp_path / "m") == before
+
+
+def test_audio_without_its_ledger_is_told_before_it_is_paid_for_again(
+    tmp_path: Path, server: Server
+) -> None:
+    write_csv(tmp_path / "m.csv", {"a": "Alpha.", "b": "Bravo."})
+    assert server.speaks("m.csv", here=tmp_path).status == 0
+    (tmp_path / "m" / "ledger.jsonl").unlink()
+    again = server.speaks("m.csv", here=tmp_path)
+    assert (again.status, "m has audio and no ledger" in again.err) == (0, True)
+    assert "no ledger" not in server.speaks("m.csv", here=tmp_path).err

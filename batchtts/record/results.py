@@ -245,7 +245,7 @@ class Fold:
             seal = msgspec.json.decode(metadata[b"batchtts"], type=_Seal)
         except (OSError, ValueError, KeyError, pa.ArrowException, msgspec.MsgspecError):
             return None
-        if (self.out / "failed.parquet").exists() != bool(seal.tally.get("failed")):
+        if self.layout.failed.exists() != bool(seal.tally.get("failed")):
             return None
         wanted = msgspec.structs.replace(self._seal(Tally()), tally=seal.tally)
         return seal if seal == wanted else None

@@ -118,6 +118,9 @@ def _begin(
     began_at: float,
 ) -> _Work:
     """Put in order what is there, and find out what there is to do."""
+    if not ledger.mark and (layout.root / speaker.format.container).is_dir():
+        told = "%s has audio and no ledger that tells of it: all rows are spoken"
+        log.warning(told, layout.root, extra=notice("ledger_missing"))
     memory = put_in_order(ledger, layout)
     agenda = survey(job, speaker, manifest, memory)
     renewed = drop_lost(agenda, ledger, layout.root)
