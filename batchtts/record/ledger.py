@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from itertools import chain
 from pathlib import Path
 from typing import Self, TypeVar
@@ -73,16 +73,14 @@ class Ledger:
             LedgerBroken: it is of a later version, or its snapshot is damaged.
         """
         is_new = not path.exists()
-        with disk.telling(path):
+        with disk.telling(path), ExitStack() as opened:
             disk.remove(_scratch(path))
             descriptor = disk.open_to_append(path)
-            try:
-                if is_new:
-                    disk.sync_directory(path.parent)
-                whole = tail.cut(path, descriptor)
-            except BaseException:
-                os.close(descriptor)
-                raise
+            opened.callback(os.close, descriptor)
+            if is_new:
+                disk.sync_directory(path.parent)
+            whole = tail.cut(path, descriptor)
+            opened.pop_all()  # it stays open
         ledger = cls(path, descriptor, whole, salvage=salvage)._begun()
         if ledger.head is not None and not whole:
             ledger.append([ledger.head] * 2)

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
+from typing import Self
 
 from batchtts.errors import BatchttsError, Exit, SettingsError, one_line
 from batchtts.job.keys import SERVE_VARIABLE
@@ -41,6 +42,16 @@ class Aftermath:
     job: Job
     summary: Summary | None = None
     began_at: float = field(default_factory=time.monotonic)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is not None:
+            self.follow(*_verdict(error))
+            return
+        status = int(self.summary.exit_code) if self.summary is not None else Exit.DONE
+        self.follow(status, _complaint(self.summary) if self.summary and status else "")
 
     def follow(self, status: int, message: str) -> None:
         """Do what the job says shall be done at the end."""
@@ -95,16 +106,8 @@ def aftermath(job: Job) -> Iterator[Aftermath]:
     In the main thread SIGTERM ends the block, too, as Ctrl-C does; while rows are
     spoken the run itself sees to both.
     """
-    after = Aftermath(job)
-    with _heeding_sigterm(job):
-        try:
-            yield after
-        except BaseException as error:
-            after.follow(*_verdict(error))
-            raise
-        summary = after.summary
-        status = int(summary.exit_code) if summary is not None else Exit.DONE
-        after.follow(status, _complaint(summary) if summary and status else "")
+    with _heeding_sigterm(job), Aftermath(job) as after:
+        yield after
 
 
 def _verdict(error: BaseException) -> tuple[int, str]:
