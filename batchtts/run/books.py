@@ -25,6 +25,7 @@ from batchtts.record.lines import Header
 from batchtts.record.store import Store
 from batchtts.run.agenda import Agenda
 from batchtts.run.mending import spent
+from batchtts.run.notes import unspoken
 
 log = logging.getLogger("batchtts.run")
 
@@ -289,17 +290,8 @@ class Books:
 
 def _refuse(utterance: Utterance, provider: str, now: float) -> Result:
     assert utterance.refusal is not None
-    return Result(
-        id=utterance.id,
-        status="failed",
-        fingerprint=utterance.fingerprint,
-        script_hash=utterance.script_hash,
-        speed=utterance.speed,
-        text_chars=len(utterance.script),
-        provider=provider,
-        model=utterance.voice.model,
-        voice=utterance.voice.name,
-        language=utterance.voice.language,
+    return msgspec.structs.replace(
+        unspoken(utterance, provider),
         started_at=now,
         finished_at=now,
         cost_usd=0.0,

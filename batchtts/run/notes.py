@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
+import msgspec
 import trio
 
 from batchtts.model import Result, Utterance
@@ -40,17 +41,8 @@ class Notes:
     def result(self, utterance: Utterance, provider: Provider) -> Result:
         """Everything but the verdict and the file."""
         voice, wall_s = utterance.voice, trio.current_time() - self.began_at
-        return Result(
-            id=utterance.id,
-            status="failed",
-            fingerprint=utterance.fingerprint,
-            script_hash=utterance.script_hash,
-            speed=utterance.speed,
-            text_chars=len(utterance.script),
-            provider=provider.name,
-            model=voice.model,
-            voice=voice.name,
-            language=voice.language,
+        return msgspec.structs.replace(
+            unspoken(utterance, provider.name),
             segments=self.segments,
             attempts=self.attempts,
             started_at=_to_us(self.started_at),
@@ -64,6 +56,23 @@ class Notes:
             cost_usd=provider.cost_usd(voice.model, self.characters),
             context=self.contexts[-1] if self.contexts else None,
         )
+
+
+def unspoken(utterance: Utterance, provider: str) -> Result:
+    """What is known of an utterance before anybody has spoken."""
+    voice = utterance.voice
+    return Result(
+        id=utterance.id,
+        status="failed",
+        fingerprint=utterance.fingerprint,
+        script_hash=utterance.script_hash,
+        speed=utterance.speed,
+        text_chars=len(utterance.script),
+        provider=provider,
+        model=voice.model,
+        voice=voice.name,
+        language=voice.language,
+    )
 
 
 def _to_us(seconds: float) -> float:
