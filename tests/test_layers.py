@@ -25,7 +25,7 @@ HOUSE = (
     "review   run.retry   run.pace",
     "audio   wire   text",
     "wire.dialogue",
-    "wire.dialect   wire.words",
+    "wire.dialect   wire.states   wire.words",
     "wire.events",
     "model",
     "errors   hints   lots   notices",
@@ -38,7 +38,7 @@ PURE = (
     " job.ping job.plan lots model notices record.names"
     " review.checks run.pace server.faultfile server.faults server.knobs text wire"
 ).split()
-IMPURE = ("wire.line", "wire.registry", "wire.session", "wire.tap", "wire.tape")
+IMPURE = ("wire.line", "wire.link", "wire.registry", "wire.session", "wire.tap", "wire.tape")
 OUTSIDE = (
     "asyncio concurrent datetime glob http importlib io logging multiprocessing os pathlib pyarrow"
     " random secrets select shutil signal socket soundfile soxr ssl subprocess sys tempfile"

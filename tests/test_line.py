@@ -698,13 +698,14 @@ def by_hand(*, on: type[Event], say: bytes | None) -> Answer:
     """A provider that says some bytes, however wrong, or resets, when the client does something."""
 
     async def answer(stream: trio.SocketStream) -> None:
-        ws = WSConnection(ConnectionType.SERVER)
+        ws, has_answered = WSConnection(ConnectionType.SERVER), False
         async for event in events_of(ws, stream):
             if isinstance(event, Request):
                 greeting = ws.send(AcceptConnection()) + ws.send(TextMessage(CREATED))
                 await stream.send_all(greeting)
-            elif isinstance(event, on):
+            elif isinstance(event, on) and not has_answered:
                 await (reset(stream) if say is None else stream.send_all(say))
+                has_answered = True
 
     return answer
 

@@ -3,7 +3,7 @@
 A *dialect* translates between a provider's messages and our events. A
 *dialogue* owns the state: it decides what is legal when, how much silence to
 put up with, and what counts as finished. Everything that moves the state is in
-TRANSITIONS; everything that waits is in Patience.
+states.TRANSITIONS; everything that waits is in Patience.
 
 Success takes an end marker *and* some audio, for every item the provider
 announced. A close without an end marker is a failure whatever its code,
@@ -14,8 +14,8 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from dataclasses import dataclass
-from enum import Enum
 from math import inf
+from typing import cast
 
 import msgspec
 
@@ -24,7 +24,6 @@ from batchtts.wire.dialect import Dialect, Translator
 from batchtts.wire.dialect import Encoding as Encoding
 from batchtts.wire.dialect import Traits as Traits
 from batchtts.wire.events import (
-    Acknowledged,
     Audio,
     Closed,
     Done,
@@ -33,14 +32,13 @@ from batchtts.wire.events import (
     Failed,
     Fault,
     Finished,
-    Guess,
-    Heard,
     Late,
     Named,
-    Ready,
     Stalled,
     Words,
 )
+from batchtts.wire.states import ASIDES, TRANSITIONS
+from batchtts.wire.states import State as State
 from batchtts.wire.words import Coverage
 
 
@@ -53,18 +51,6 @@ class Patience:
     next_audio_s: float = 10.0
 
 
-class State(Enum):
-    """What the dialogue awaits."""
-
-    OPENING = "greeting"
-    IDLE = "script"
-    COMMITTED = "first audio"
-    ACKNOWLEDGED = "first words"  # from a recognizer, which may hear none
-    SPEAKING = "next audio"
-    LINGERING = "second thoughts"
-    SPENT = "nothing"  # never speak here again
-
-
 #: What a recognizer is awaited to say.
 _HEARING = {
     State.IDLE: "recording",
@@ -72,43 +58,6 @@ _HEARING = {
     State.SPEAKING: "transcript after a guess",
     State.LINGERING: "another transcript",
 }
-
-
-TRANSITIONS: dict[State, dict[type[Event], State]] = {
-    State.OPENING: {Ready: State.IDLE},
-    State.IDLE: {},
-    State.COMMITTED: {
-        Audio: State.SPEAKING,
-        Acknowledged: State.ACKNOWLEDGED,
-        Guess: State.SPEAKING,
-        Heard: State.LINGERING,
-    },
-    State.ACKNOWLEDGED: {
-        Acknowledged: State.ACKNOWLEDGED,
-        Guess: State.SPEAKING,
-        Heard: State.LINGERING,
-        Finished: State.IDLE,
-    },
-    State.SPEAKING: {
-        Audio: State.SPEAKING,
-        Done: State.LINGERING,
-        Acknowledged: State.SPEAKING,
-        Guess: State.SPEAKING,
-        Heard: State.LINGERING,
-    },
-    State.LINGERING: {
-        Audio: State.SPEAKING,
-        Done: State.LINGERING,
-        Acknowledged: State.LINGERING,
-        Guess: State.SPEAKING,
-        Heard: State.LINGERING,
-        Finished: State.IDLE,
-    },
-    State.SPENT: {},
-}
-
-#: Events that say something and move nothing.
-_ASIDES = (Named, Words, Echo)
 
 #: What counting calls a name; the account gives it itself.
 _NAMED = Named.__name__.lower()
@@ -136,7 +85,7 @@ class Dialogue:
 
     def __init__(self, dialect: Translator, patience: Patience) -> None:
         self.dialect = dialect
-        self._traits = traits = dialect.traits
+        self.traits = traits = dialect.traits
         self.state = State.OPENING if traits.greets else State.IDLE
         self._waits = {
             State.OPENING: patience.greeting_s,
@@ -167,7 +116,7 @@ class Dialogue:
         Not if audio comes without the name of its script and nothing but a quiet
         window ends one: what comes late would then be heard in the next.
         """
-        is_guessed = self._is_nameless and self._traits.linger_s > 0
+        is_guessed = self._is_nameless and self.traits.linger_s > 0
         return self.state is State.IDLE and not is_guessed
 
     @property
@@ -180,7 +129,7 @@ class Dialogue:
         """What the dialogue awaits, in words."""
         if self._awaits_close and self.state is State.LINGERING:
             return "close after the end"
-        told = _HEARING.get(self.state) if self._traits.listens else None
+        told = _HEARING.get(self.state) if self.traits.listens else None
         return told or self.state.value
 
     @property
@@ -197,7 +146,7 @@ class Dialogue:
         """Go on in another voice, which the messages carry and not the connection."""
         if self.state is not State.IDLE:
             raise LocalProtocolError(f"cannot adopt: the dialogue awaits {self.state.value}")
-        self.dialect, self._traits = dialect, dialect.traits
+        self.dialect, self.traits = dialect, dialect.traits
 
     def speak(self, script: str, context: str) -> list[str]:
         """Return the messages that carry a whole script and its commit.
@@ -206,11 +155,11 @@ class Dialogue:
             LocalProtocolError: the last script is not finished, or failed.
         """
         self.begin(context)
-        if not isinstance(self.dialect, Dialect):
+        if self.traits.listens:
             raise LocalProtocolError("cannot speak: this is a recognizer's dialect")
-        is_told = self._traits.times_words or self._traits.echoes
+        is_told = self.traits.times_words or self.traits.echoes
         self._coverage = Coverage(script if is_told else "")
-        return self.dialect.speak(script, context)
+        return cast(Dialect, self.dialect).speak(script, context)
 
     def begin(self, context: str) -> None:
         """Await what a commit brings.
@@ -240,10 +189,23 @@ class Dialogue:
             raise RemoteProtocolError(f"cannot read {_shorten(message)}") from error
         if not said:
             self._seen["other"] += 1
+        if len(said) == 1 and self._goes_on(said[0]):
+            self._seen["audio"] += 1
+            return list(said)
         events: list[Event] = []
         for event in said:
             events += self._receive(event)
         return events
+
+    def _goes_on(self, event: Event) -> bool:
+        """Whether this is more of the audio that is coming, which changes nothing."""
+        return (
+            type(event) is Audio
+            and self.state is State.SPEAKING
+            and event.context == self._context
+            and event.item in self._open
+            and bool(event.payload)
+        )
 
     def receive_binary(self, payload: bytes) -> list[Event]:
         """Take in one binary message: audio, where that is how audio comes.
@@ -251,7 +213,7 @@ class Dialogue:
         Raises:
             RemoteProtocolError: it is not, or not now.
         """
-        if not self._traits.sends_binary:
+        if not self.traits.sends_binary:
             self.state = State.SPENT
             raise RemoteProtocolError(f"cannot read a binary message of {len(payload)} bytes")
         return self._receive(Audio(payload))
@@ -265,23 +227,23 @@ class Dialogue:
 
     def receive_close(self, code: int | None, reason: str) -> list[Event]:
         """The connection is closed, by whom and however politely."""
-        fault = self._traits.judge_close(code, reason)
+        fault = self.traits.judge_close(code, reason)
         if fault and self.state is not State.SPENT:
             return self._step(Failed(reason, fault))
         is_end = code in _POLITE or self._coverage.is_whole
-        if self._traits.closes and self.state is State.LINGERING and is_end:
+        if self.traits.closes and self.state is State.LINGERING and is_end:
             return self._end_script()
         return self._step(Closed(code, reason, self.awaited))
 
     @property
     def _awaits_close(self) -> bool:
         """Whether nothing but the provider's own close ends a script."""
-        return self._traits.closes and not self._traits.linger_s
+        return self.traits.closes and not self.traits.linger_s
 
     def _end_script(self) -> list[Event]:
         """Nothing more will come: the script is whole, unless its words say otherwise."""
         if self.state is State.LINGERING and (missing := self._coverage.missing()):
-            lacks = "no word timings for" if self._traits.times_words else "no echo of"
+            lacks = "no word timings for" if self.traits.times_words else "no echo of"
             return self._step(Failed(f"{lacks} {_shorten(missing)}", Fault.CUT))
         return self._step(Finished())
 
@@ -330,7 +292,7 @@ class Dialogue:
 
     def _move(self, event: Event) -> list[Event]:
         """Change the state as the table says; return what follows from that at once."""
-        if not isinstance(event, _ASIDES):
+        if not isinstance(event, ASIDES):
             was = self.state
             self.state = TRANSITIONS[was].get(type(event), State.SPENT)
             if self.state is State.SPENT:
@@ -343,9 +305,9 @@ class Dialogue:
 
     def _is_over(self, event: Event) -> bool:
         """Whether there is nothing left to wait for."""
-        if isinstance(event, Done) and not (self._traits.linger_s or self._traits.closes):
+        if isinstance(event, Done) and not (self.traits.linger_s or self.traits.closes):
             return self._coverage.missing() is None
-        is_told = self._traits.times_words and self._coverage.is_whole
+        is_told = self.traits.times_words and self._coverage.is_whole
         return is_told and self._coverage.items <= self._ended
 
     def _begin_item(self, item: str | None, context: str | None) -> None:
@@ -381,7 +343,7 @@ class Dialogue:
     def _finish(self) -> None:
         if self._context is not None:
             self._finished.append(self._context)
-        if not self._traits.reusable:
+        if not self.traits.reusable:
             self.state = State.SPENT
 
 

@@ -27,14 +27,14 @@ from wsproto.utilities import ProtocolError
 
 from batchtts import errors
 from batchtts.wire.dialogue import Dialogue, Patience
+from batchtts.wire.frames import LARGEST_BYTES
 from batchtts.wire.provider import Addressed, Headers, bearer
 from batchtts.wire.session import CLOSE_S, ERRORS, Session, Tape
-from batchtts.wire.tap import LARGEST_BYTES, Tap
+from batchtts.wire.tap import Tap
 
 CONNECT_S = 10.0  # for TCP and TLS, and again for upgrade and greeting
 
-# The default, 4 KiB, costs twice the processor time.
-RECEIVE_BUFFER_BYTES = 128 * 1024
+RECEIVE_BUFFER_BYTES = 256 * 1024
 
 MESSAGE_QUEUE = 16  # unread ones that do not keep a ping from being answered
 
@@ -66,6 +66,7 @@ class Line:
         key_variable: Where the key came from, for messages.
         headers: What the key looks like in the handshake request.
         key_file: The same, if it came from a file.
+        room: Where all connections receive; see Tap.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Line:
     patience: Patience = field(default_factory=Patience)
     key_file: str | None = None
     tls: ssl.SSLContext | None = field(default=None, repr=False)
+    room: bytearray = field(default_factory=lambda: bytearray(RECEIVE_BUFFER_BYTES), repr=False)
 
     @classmethod
     def to(cls, callee: Callee, url: str, key: str | None, *, key_file: str | None = None) -> Line:
@@ -163,7 +165,6 @@ class Line:
         if upgrade.cancelled_caught:
             await trio.lowlevel.checkpoint()  # lets a refusal come first
             return self._unanswered(dialect, stream.banner)
-        stream.on_end = lambda: None
         if tape is not None:
             tape.opened(dialect.resource)  # the address may hold somebody's secret
         session = Session(ws, Dialogue(dialect, self.patience), self._explain, stream, tape)
@@ -210,7 +211,7 @@ class Line:
                 f"{self.where}: no host can have this name", hint=_RIGHT_ENDPOINT
             ) from error
         if parts.scheme == "ws":
-            return Tap(stream)
+            return Tap(stream, self.room)
         secure = trio.SSLStream(
             stream,
             self.tls or ssl.create_default_context(),

@@ -18,6 +18,8 @@ class _Kind(msgspec.Struct):
     type: str
 
 
+_LONG_BYTES = 1024  # of a message that is worth another way
+
 _decode_kind = msgspec.json.Decoder(_Kind).decode
 
 
@@ -33,9 +35,20 @@ Message = TypeVar("Message", bound=Typed)
 class Reader(Generic[Message]):
     """Decodes messages of the kinds that matter; others may hold anything."""
 
-    def __init__(self, message: type[Message], matters: Collection[str]) -> None:
+    def __init__(
+        self, message: type[Message], matters: Collection[str], audio: str | None = None
+    ) -> None:
+        """Decode messages of one type.
+
+        Args:
+            matters: The kinds of which every one must fit.
+            audio: The name of a long value without escapes, of type msgspec.Raw in
+                *message*. It is found by looking for its quotes: five times as fast.
+        """
         self._decode = msgspec.json.Decoder(message).decode
         self._matters = frozenset(matters)
+        self._audio = audio or ""
+        self._key = f'"{audio}":'.encode() if audio else b""
 
     def __call__(self, message: str | bytes) -> Message | None:
         """Return a message; None if it does not fit and is of another kind.
@@ -44,11 +57,32 @@ class Reader(Generic[Message]):
             msgspec.MsgspecError, ValueError: it cannot be read.
         """
         try:
+            if self._key and isinstance(message, bytes) and len(message) > _LONG_BYTES:
+                return self._decode_around(message) or self._decode(message)
             return self._decode(message)
         except msgspec.ValidationError:
             if _decode_kind(message).type in self._matters:
                 raise
             return None
+
+    def _decode_around(self, message: bytes) -> Message | None:
+        """Decode all but the long value, and add that; None if it is not so simple."""
+        start = message.find(self._key) + len(self._key)
+        start += message[start : start + 1] == b" "
+        end = message.find(b'"', start + 1)
+        if start <= len(self._key) or message[start : start + 1] != b'"' or end < 0:
+            return None
+        around = message[: start + 1] + message[end:]
+        if around.find(self._key, start) >= 0:
+            return None  # which of the two it is does not show here
+        try:
+            said = self._decode(around)
+        except msgspec.MsgspecError:
+            return None
+        if bytes(getattr(said, self._audio)) != b'""':
+            return None  # it belongs to something else
+        setattr(said, self._audio, msgspec.Raw(memoryview(message)[start : end + 1]))
+        return said
 
 
 def decode_base64(text: msgspec.Raw) -> bytes:

@@ -6,15 +6,14 @@ or RunError, never inside an ExceptionGroup: the retry predicate must see it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
 
 import trio
-from trio_websocket import ConnectionClosed, WebSocketConnection
+from trio_websocket import CloseReason, WebSocketConnection
 
 from batchtts import errors
-from batchtts.model import Word
 from batchtts.wire.dialogue import Dialogue, State
 from batchtts.wire.events import (
     Audio,
@@ -28,84 +27,24 @@ from batchtts.wire.events import (
     Stalled,
     Words,
 )
+from batchtts.wire.link import GONE, Link
 from batchtts.wire.provider import Vocabulary
+from batchtts.wire.talk import Listener as Listener
+from batchtts.wire.talk import Tape as Tape
+from batchtts.wire.talk import Timeline as Timeline
 from batchtts.wire.tap import Tap
 
 SEND_S = 20.0  # for a message to leave; a script is one or two, a recording one for each second
 SCRIPT_S = 900.0  # for a script; a thousand characters at a quarter of the pace take a third
 CLOSE_S = 2.0  # for a polite goodbye
+BUNDLE_CHARS = 32 * 1024  # of messages that leave together
 HEED = 4.0  # quiet windows after the last script, in case something follows
 
 
-@dataclass(slots=True)
-class Timeline:
-    """Trio clock readings of one talk, in seconds; 0.0 is not yet."""
-
-    committed_at: float = 0.0
-    first_audio_at: float = 0.0
-    last_audio_at: float = 0.0
-
-    @property
-    def ttfa_s(self) -> float:
-        """Time to first audio: from commit to the first non-empty payload."""
-        return self.first_audio_at - self.committed_at
-
-    @property
-    def synth_s(self) -> float:
-        """From commit to the last payload; the quiet window is not counted."""
-        return self.last_audio_at - self.committed_at
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Listener:
-    """What a talk is told as it goes; none of these may block.
-
-    Attributes:
-        hear: Takes a payload and the item that it belongs to.
-        said: The provider is no longer at work on the request.
-        late: A script of this session that counted as whole was cut short.
-        time: Takes the times of words and the item that they belong to.
-    """
-
-    hear: Callable[[bytes, str | None], None]
-    said: Callable[[], None]
-    late: Callable[[str], None]
-    time: Callable[[Sequence[Word], str | None], None]
-
-
-class Tape(Protocol):
-    """Keeps what is said on one connection; none of these may block."""
-
-    def opened(self, resource: str) -> None:
-        """The connection is open; the dialect asked for it with this path and query."""
-
-    def asked(self, context: str, script: str) -> None:
-        """We are to have this script spoken; what we say next is for that."""
-
-    def sent(self, message: str) -> None:
-        """We have said this."""
-
-    def received(self, message: str | bytes) -> None:
-        """The provider has said this, in text (maybe in UTF-8)."""
-
-    def received_binary(self, payload: bytes) -> None:
-        """The provider has said this, in a binary message."""
-
-    def waited(self) -> None:
-        """Our patience ran out, or the quiet window was over."""
-
-    def closed(self, code: int | None, reason: str) -> None:
-        """The provider has closed the connection, or it broke."""
-
-    def ended(self) -> None:
-        """Nothing more will be said."""
-
-
 Explain = Callable[[errors.BatchttsError], errors.BatchttsError]
+React = Callable[[Event, float], None]
 
-
-def _ignore(event: Event, now: float) -> None:
-    """What a greeting says beyond being one."""
+Said = TypeVar("Said", str | bytes, bytes)
 
 
 def _as_it_is(error: errors.BatchttsError) -> errors.BatchttsError:
@@ -127,28 +66,32 @@ class Session:
 
         Args:
             explain: Puts the provider's words in a form for people, without our key.
-            tap: Where messages come from before *ws* is asked.
+            tap: Where messages come from, and go to, past *ws*.
             tape: Where the talk is recorded.
         """
-        self._ws = ws
         self._dialogue = dialogue
         self._explain = explain
-        self._tap = tap
         self._tape = tape
         self._over = trio.Event()
-        self._rests_since = trio.current_time()
+        self._react: React = self._keep
+        self._cut_short: list[str] = []  # contexts that nobody was told of yet
+        self._trouble: errors.BatchttsError | None = None
+        self._since = trio.current_time()  # what means nothing buys no time
+        self._rests_since = self._since
+        self._patience = trio.CancelScope()
+        self._link = Link(ws, tap, self)
 
     @property
     def reusable(self) -> bool:
         """Whether another script may be spoken here."""
         rests_s = trio.current_time() - self._rests_since
-        is_fresh = rests_s < self._dialogue.dialect.traits.idle_s
-        return self._dialogue.may_go_on and self._ws.closed is None and is_fresh
+        is_fresh = rests_s < self._dialogue.traits.idle_s
+        return self._dialogue.may_go_on and not self._link.is_closed and is_fresh
 
     @property
     def is_at_rest(self) -> bool:
         """Whether the last script went well and the connection stands."""
-        return self._dialogue.state is State.IDLE and self._ws.closed is None
+        return self._dialogue.state is State.IDLE and not self._link.is_closed
 
     def adopt(self, dialect: Vocabulary) -> None:
         """Go on in another voice, which the messages carry and not the connection."""
@@ -161,7 +104,7 @@ class Session:
             AttemptError, RunError, VoiceUnavailable: the provider does not want to talk.
         """
         if self._dialogue.state is State.OPENING:
-            await self._converse(_ignore)
+            await self._converse()
         if not await self._send(self._dialogue.dialect.hello()):
             raise errors.SessionLost("closed right after the greeting")
 
@@ -176,7 +119,6 @@ class Session:
         messages = self._dialogue.speak(script, context)
         if self._tape is not None:
             self._tape.asked(context, script)
-        await self._send(messages)
         timeline = Timeline(committed_at=trio.current_time())
 
         def react(event: Event, now: float) -> None:
@@ -194,8 +136,11 @@ class Session:
                 case _:
                     pass
 
-        with trio.move_on_after(SCRIPT_S) as patience:
-            await self._converse(react)
+        with self._reacting(react), trio.move_on_after(SCRIPT_S) as patience:
+            await self._send(messages)
+            if not timeline.first_audio_at:
+                timeline.committed_at = trio.current_time()
+            await self._converse()
         if patience.cancelled_caught:
             raise errors.Stalled(self._account_for(f"no end within {SCRIPT_S:g} s"))
         listener.said()
@@ -209,14 +154,15 @@ class Session:
             RunError: nor will any other.
         """
         self._dialogue.begin(context)
-        await self._send(messages, "audio")
         heard: list[str] = []
 
         def react(event: Event, now: float) -> None:
             if isinstance(event, Heard):
                 heard.append(event.text)
 
-        await self._converse(react)
+        with self._reacting(react):
+            await self._send(messages, "audio")
+            await self._converse()
         return " ".join(text.strip() for text in heard if text.strip())
 
     async def heed(self, late: Callable[[str], None]) -> None:
@@ -225,15 +171,17 @@ class Session:
         A quiet window decides that a script is whole; who is wrong about that is
         still at work on it. What else goes wrong here concerns nobody.
         """
-        with trio.move_on_after(HEED * self._dialogue.dialect.traits.linger_s):
-            while self._dialogue.state is State.IDLE:
-                try:
-                    events = await self._receive()
-                except errors.AttemptError:
-                    return
-                for event in events:
-                    if isinstance(event, Late):
-                        late(event.context)
+
+        def react(event: Event, now: float) -> None:
+            if isinstance(event, Late):
+                late(event.context)
+
+        with (
+            self._reacting(react),
+            trio.move_on_after(HEED * self._dialogue.traits.linger_s),
+        ):
+            while self._dialogue.state is State.IDLE and self._trouble is None:
+                await self._link.listen()
 
     def close(self) -> None:
         """Let the connection go; its own task says goodbye."""
@@ -243,51 +191,129 @@ class Session:
         """Keep the connection until close() is called, then say goodbye."""
         await self._over.wait()
         with trio.move_on_after(CLOSE_S):
-            await self._ws.aclose()
+            await self._link.aclose()
 
     async def _send(self, messages: Sequence[str], what: str = "text") -> bool:
         """Say this; False if nobody is there any more, which the next message tells."""
         with trio.move_on_after(SEND_S) as scope:
-            for message in messages:
+            for some in _bundles(messages):
                 scope.deadline = trio.current_time() + SEND_S
                 if self._tape is not None:
-                    self._tape.sent(message)
+                    for message in some:
+                        self._tape.sent(message)
                 try:
-                    await self._ws.send_message(message)
-                except ConnectionClosed:
+                    await self._link.say(some)
+                except GONE:
                     return False
+                if self._trouble is not None:
+                    break
         if scope.cancelled_caught:
             raise errors.Stalled(f"the provider took no {what} for {SEND_S:g} s")
         return True
 
-    async def _converse(self, react: Callable[[Event, float], None]) -> None:
+    @contextmanager
+    def _reacting(self, react: React) -> Iterator[None]:
+        """Tell *react* of what is heard, and of what nobody was told of yet."""
+        self._react = react
+        for context in self._cut_short:
+            react(Late(context), self._since)
+        self._cut_short.clear()
+        try:
+            yield
+        finally:
+            self._react = self._keep
+
+    def _keep(self, event: Event, now: float) -> None:
+        """What is heard while nobody listens."""
+        if isinstance(event, Late):
+            self._cut_short.append(event.context)
+
+    async def _converse(self) -> None:
         """Hear the provider out, until it awaits a script or is not to be spoken to again."""
-        since = trio.current_time()  # what means nothing buys no time
-        while (state := self._dialogue.state) not in _AT_REST:
-            with trio.CancelScope(deadline=since + self._dialogue.patience_s):
-                while self._dialogue.state is state:
-                    for event in await self._receive():
-                        since = trio.current_time()
-                        react(self._examine(event), since)
-            now = trio.current_time()
-            if self._dialogue.state is state and now >= since + self._dialogue.patience_s:
+        self._since = trio.current_time()
+        while self._talks():
+            deadline = self._since + self._dialogue.patience_s
+            with trio.CancelScope(deadline=deadline) as self._patience:
+                while self._talks():
+                    await self._link.listen()
+            if self._talks() and trio.current_time() >= self._since + self._dialogue.patience_s:
                 if self._tape is not None:
                     self._tape.waited()
-                for event in self._dialogue.receive_silence():
-                    react(self._examine(event), now)
+                self._digest(self._dialogue.receive_silence())
         self._rests_since = trio.current_time()
+        if self._trouble is not None:
+            raise self._trouble
 
-    def _examine(self, event: Event) -> Event:
-        """Return an event of success; failures come out as exceptions."""
+    def _talks(self) -> bool:
+        """Whether something is still awaited."""
+        return self._trouble is None and self._dialogue.state not in _AT_REST
+
+    def hear(self, message: str | bytes) -> None:
+        """Take in a text message."""
+        if not self._is_spent:
+            if self._tape is not None:
+                self._tape.received(message)
+            self._understand(self._dialogue.receive, message)
+
+    def hear_binary(self, payload: bytes) -> None:
+        """Take in a binary message."""
+        if not self._is_spent:
+            if self._tape is not None:
+                self._tape.received_binary(payload)
+            self._understand(self._dialogue.receive_binary, payload)
+
+    def hear_close(self, reason: CloseReason | None) -> None:
+        """Take in the end of the connection."""
+        code = reason.code if reason else None
+        if self._tape is not None:
+            self._tape.closed(code, (reason and reason.reason) or "")
+        described = _describe(reason, self._dialogue.awaited)
+        self._digest(self._dialogue.receive_close(code, described))
+
+    @property
+    def _is_spent(self) -> bool:
+        return self._trouble is not None or self._dialogue.state is State.SPENT
+
+    def _understand(self, receive: Callable[[Said], list[Event]], said: Said) -> None:
+        try:
+            events = receive(said)
+        except errors.RemoteProtocolError as error:
+            reason = self._account_for(str(error))
+            self._trouble = self._explain(errors.RemoteProtocolError(reason))
+            self._trouble.__cause__ = error.__cause__
+            self._attend()
+        else:
+            self._digest(events)
+
+    def _digest(self, events: Sequence[Event]) -> None:
+        """React to events up to the first that is a failure."""
+        for event in events:
+            self._trouble = self._judge(event)
+            if self._trouble is not None:
+                break
+            self._since = trio.current_time()
+            self._react(event, self._since)
+        self._attend()
+
+    def _attend(self) -> None:
+        """Let who waits see what has changed, or wait no longer than is right now."""
+        if not self._talks():
+            self._link.call()
+        until = self._since + self._dialogue.patience_s
+        if until < self._patience.deadline:
+            self._patience.deadline = until
+
+    def _judge(self, event: Event) -> errors.BatchttsError | None:
+        """Return what a failure costs; None if the event is none."""
         match event:
             case Failed(reason=reason, fault=fault):
-                raise self._charge(self._explain(ERRORS[fault](self._account_for(reason))))
+                return self._charge(self._explain(ERRORS[fault](self._account_for(reason))))
             case Stalled(reason=reason):
-                raise errors.Stalled(self._account_for(reason))
+                return errors.Stalled(self._account_for(reason))
             case Closed(reason=reason):
-                raise self._explain(errors.SessionLost(self._account_for(reason)))
+                return self._explain(errors.SessionLost(self._account_for(reason)))
             case _:
-                return event
+                return None
 
     def _charge(self, error: errors.BatchttsError) -> errors.BatchttsError:
         """A refusal is free, but not one that comes after audio."""
@@ -299,41 +325,6 @@ class Session:
         """Add what was seen to what went wrong."""
         account = self._dialogue.account
         return f"{reason}; {account}" if account else reason
-
-    async def _receive(self) -> list[Event]:
-        try:
-            return await self._hear()
-        except errors.RemoteProtocolError as error:
-            reason = self._account_for(str(error))
-            raise self._explain(errors.RemoteProtocolError(reason)) from error.__cause__
-
-    async def _hear(self) -> list[Event]:
-        """Take in the next message, which may be the end of the connection."""
-        if self._tap is not None and (message := await self._tap.message()) is not None:
-            if self._tape is not None:
-                self._tape.received(message)
-            return self._dialogue.receive(message)
-        try:
-            said = await self._ws.get_message()
-        except ConnectionClosed as error:
-            return self._hear_close(error)
-        if isinstance(said, bytes):
-            if self._tape is not None:
-                self._tape.received_binary(said)
-            return self._dialogue.receive_binary(said)
-        if self._tape is not None:
-            self._tape.received(said)
-        return self._dialogue.receive(said)
-
-    def _hear_close(self, error: ConnectionClosed) -> list[Event]:
-        code = error.reason.code if error.reason else None
-        self._record_close(error)
-        return self._dialogue.receive_close(code, _describe(error, self._dialogue.awaited))
-
-    def _record_close(self, error: ConnectionClosed) -> None:
-        if self._tape is not None:
-            code = error.reason.code if error.reason else None
-            self._tape.closed(code, (error.reason and error.reason.reason) or "")
 
 
 _AT_REST = frozenset({State.IDLE, State.SPENT})
@@ -350,7 +341,21 @@ ERRORS: dict[Fault, type[errors.BatchttsError]] = {
 }
 
 
-def _describe(error: ConnectionClosed, awaited: str) -> str:
-    code = error.reason.code if error.reason else "no code"
-    words = f" {error.reason.reason!r}" if error.reason and error.reason.reason else ""
+def _describe(reason: CloseReason | None, awaited: str) -> str:
+    code = reason.code if reason else "no code"
+    words = f" {reason.reason!r}" if reason and reason.reason else ""
     return f"closed ({code}{words}) while awaiting {awaited}"
+
+
+def _bundles(messages: Sequence[str]) -> Iterator[list[str]]:
+    """Put small messages together: they leave at once."""
+    bundle: list[str] = []
+    room = BUNDLE_CHARS
+    for message in messages:
+        if bundle and len(message) > room:
+            yield bundle
+            bundle, room = [], BUNDLE_CHARS
+        bundle.append(message)
+        room -= len(message)
+    if bundle:
+        yield bundle

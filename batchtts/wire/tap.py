@@ -1,32 +1,23 @@
-"""Between trio-websocket and its stream: whole text messages are cut out on the way.
+"""Between trio-websocket and its stream: plain messages take a shorter way.
 
-A provider sends audio as large, unfragmented, uncompressed text frames. Those
-are taken out here as bytes; everything else (the handshake, pings, fragments,
-closes, whatever is wrong) goes on to trio-websocket as it came. The first frame
-that is neither plain text nor a ping or pong ends the cutting for good, so order
-is kept and every rule that is not about plain text is still wsproto's.
-Frame layout: RFC 6455, section 5.2.
+They are cut out of what is received and told at once, in the task that reads, and
+sent as frames that are made here. The handshake, pings, fragments, closes and
+whatever is wrong are trio-websocket's, which sees all bytes that are not of a plain
+message, in their order.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 
 import trio
 
-#: Larger messages are left to trio-websocket, which closes with 1009 on its own limit.
-LARGEST_BYTES = 16 * 1024 * 1024
+from batchtts.wire.frames import Buffer, Cutter, Hear, masked
 
-#: What may wait for a slow listener before no more is read.
-UNHEARD_BYTES = 4 * 1024 * 1024
-
-_TEXT = 0x81  # the whole message in one frame, no reserved bits
-_PING, _PONG = 0x89, 0x8A
-_COMMON = frozenset({_TEXT, _PING, _PONG})
-_MASKED = -1
 _HEADERS_END = b"\r\n\r\n"
 _LONGEST_HEADERS = 64 * 1024
+_MASK_BYTES = 4
 
 
 def _nothing() -> None:
@@ -34,61 +25,79 @@ def _nothing() -> None:
 
 
 class Tap(trio.abc.Stream):
-    """A stream for trio-websocket, and the text messages that it does not see.
+    """A stream for trio-websocket, and the plain messages that it does not see.
 
     Attributes:
-        on_end: Called when the peer is gone or never spoke HTTP: trio-websocket
-            waits for its handshake for ever then.
+        on_end: Called when the peer is gone, never spoke HTTP, or sends what is
+            uncommon. Without it trio-websocket waits for its handshake for ever.
         banner: What came first.
     """
 
-    def __init__(self, stream: trio.abc.Stream) -> None:
+    def __init__(self, stream: trio.abc.Stream, room: bytearray | None = None) -> None:
+        """Read from a stream.
+
+        Args:
+            room: Where a socket's bytes are received before they are looked at. Any
+                number of taps may share it: nothing stays there while others run.
+        """
         self._stream = stream
-        self._buffer = bytearray()
-        self._is_upgraded = False
-        self._is_cutting = True
-        self._messages: deque[bytes] = deque()
-        self._unheard_bytes = 0
-        self._arrived = trio.lowlevel.ParkingLot()
-        self._heard = trio.lowlevel.ParkingLot()
+        self._socket = stream.socket if room and isinstance(stream, trio.SocketStream) else None
+        self._room = memoryview(room or b"")
+        self._headers: bytearray | None = bytearray()  # None once they are whole
+        self._early = b""  # what came with them
+        self._cutter: Cutter | None = None
+        self._listened = trio.Event()
+        self._is_passing = False
+        self._has_waited = False
+        self._sending = trio.Lock()
         self.banner = b""
         self.on_end: Callable[[], None] = _nothing
 
-    async def message(self) -> bytes | None:
-        """Return the next text message; None once trio-websocket has to be asked instead."""
-        while not self._messages:
-            if not self._is_cutting:
-                return None
-            await self._arrived.park()
-        message = self._messages.popleft()
-        self._unheard_bytes -= len(message)
-        if self._heard:
-            self._heard.unpark_all()
-        return message
+    @property
+    def is_cutting(self) -> bool:
+        """Whether messages are told here; if not, trio-websocket has them."""
+        return not self._is_passing
 
-    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        """Return what trio-websocket must see; text messages are put aside."""
-        while not (passed := self._pass_on()):
-            while self._unheard_bytes > UNHEARD_BYTES:
-                await self._heard.park()
-            try:
-                data = await self._stream.receive_some(max_bytes)
-            except (trio.BrokenResourceError, trio.ClosedResourceError):
-                self._end()
-                raise
+    def listen(self, text: Hear, binary: Hear) -> None:
+        """Tell of messages from now on; see Cutter. Who is told must not block."""
+        self._cutter = Cutter(text, binary)
+        self._listened.set()
+
+    async def say(self, messages: Sequence[str]) -> None:
+        """Send text messages, a frame each; the upgrade must be over.
+
+        Raises:
+            trio.BrokenResourceError, trio.ClosedResourceError: nobody is there any more.
+        """
+        frames = [masked(message.encode(), os.urandom(_MASK_BYTES)) for message in messages]
+        await self.send_all(b"".join(frames))
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        """Return what trio-websocket must see; nothing at the end of the stream."""
+        passed = b""
+        while not passed:
+            if self._headers is None and not self._is_passing:
+                await self._listened.wait()
+            data = await self._read(max_bytes)
             if not data:
                 self._end()
-                return data
-            self._take_in(data)
+                return b""
+            passed = self._pass_on(data)
         return passed
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """Send as it is."""
+        """Send as it is, whoever else is sending."""
+        try:
+            self._sending.acquire_nowait()
+        except trio.WouldBlock:
+            await self._sending.acquire()
         try:
             await self._stream.send_all(data)
         except trio.BrokenResourceError:
-            self._end()
+            self.on_end()
             raise
+        finally:
+            self._sending.release()
 
     async def wait_send_all_might_not_block(self) -> None:
         """Wait as the stream below would."""
@@ -99,96 +108,64 @@ class Tap(trio.abc.Stream):
         self._end()
         await self._stream.aclose()
 
-    def _take_in(self, data: bytes | bytearray) -> None:
+    async def _read(self, max_bytes: int | None) -> Buffer:
+        early, self._early = self._early, b""
+        if early:
+            return early
+        try:
+            if self._socket is None:
+                return await self._stream.receive_some(max_bytes)
+            return await self._read_socket(self._socket)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            self._end()
+            raise
+        except OSError as error:  # a SocketStream would make the same of it
+            self._end()
+            raise trio.BrokenResourceError(f"{error}") from error
+
+    async def _read_socket(self, socket: trio.socket.SocketType) -> Buffer:
+        """Receive without a pause behind it, in which others would receive to the same place."""
+        if self._has_waited:
+            await trio.lowlevel.checkpoint_if_cancelled()
+        else:
+            await trio.lowlevel.checkpoint()
+        self._has_waited = False
+        while True:
+            try:
+                return self._room[: os.readv(socket.fileno(), [self._room])]
+            except BlockingIOError:
+                await trio.lowlevel.wait_readable(socket)
+                self._has_waited = True
+
+    def _end(self) -> None:
+        self._is_passing = True
+        self.on_end()
+
+    def _pass_on(self, data: Buffer) -> bytes:
+        """Return what of this is trio-websocket's."""
         if not self.banner:
             self.banner = bytes(data[:4096])
             if data[:5] != b"HTTP/"[: len(data)]:
                 self._end()
-        self._buffer += data
-
-    def _end(self) -> None:
-        self._stop_cutting()
-        self.on_end()
-
-    def _stop_cutting(self) -> None:
-        self._is_cutting = False
-        self._arrived.unpark_all()
-
-    def _pass_on(self) -> bytes:
-        """Cut out what is whole; return the bytes that are trio-websocket's, if there are any."""
-        if self._is_cutting and not self._is_upgraded:
-            return self._pass_headers()
-        if self._is_cutting:
-            return self._cut()
-        passed = bytes(self._buffer)
-        self._buffer.clear()
+        if self._is_passing:
+            return bytes(data)
+        if self._headers is not None:
+            return self._pass_headers(self._headers, data)
+        assert self._cutter is not None  # else nothing is read
+        passed = self._cutter.feed(memoryview(data))
+        if not self._cutter.is_cutting:
+            self._end()
         return passed
 
-    def _pass_headers(self) -> bytes:
+    def _pass_headers(self, headers: bytearray, data: Buffer) -> bytes:
         """Keep back what comes behind the answer to the upgrade: those are frames."""
-        end = self._buffer.find(_HEADERS_END)
-        if end < 0 and len(self._buffer) < _LONGEST_HEADERS:
+        headers += data
+        end = headers.find(_HEADERS_END) + len(_HEADERS_END)
+        if end < len(_HEADERS_END) and len(headers) < _LONGEST_HEADERS:
             return b""
-        self._is_upgraded = b" 101 " in self.banner[:13]
-        if end < 0 or not self._is_upgraded:
-            self._stop_cutting()
-            return self._pass_on()
-        return self._take_out(0, end + len(_HEADERS_END))
-
-    def _cut(self) -> bytes:
-        """Put text messages aside up to the first frame that is none."""
-        at, passed = 0, b""
-        while not passed and (frame := self._frame(at)) is not None:
-            kind, start, end = frame
-            if kind not in _COMMON or end - start > LARGEST_BYTES:
-                self._stop_cutting()
-                break
-            if end > len(self._buffer):
-                break
-            if kind == _TEXT and not self._put(bytes(memoryview(self._buffer)[start:end])):
-                self._stop_cutting()
-                break
-            if kind != _TEXT:
-                passed = bytes(self._buffer[at:end])
-            at = end
-        del self._buffer[:at]
-        if self._messages and self._arrived:
-            self._arrived.unpark_all()
-        return passed if passed or self._is_cutting else self._pass_on()
-
-    def _frame(self, at: int) -> tuple[int, int, int] | None:
-        """First byte, begin and end of the payload of a frame; None if its header is not whole."""
-        buffer = self._buffer
-        if len(buffer) < at + 2:
-            return None
-        kind, size, start = buffer[at], buffer[at + 1], at + 2
-        if size > 127:
-            return _MASKED, start, start  # which a server must not do
-        if size >= 126:
-            width = 2 if size == 126 else 8
-            if len(buffer) < start + width:
-                return None
-            size = int.from_bytes(buffer[start : start + width])
-            start += width
-        return kind, start, start + size
-
-    def _put(self, message: bytes) -> bool:
-        """Put a message aside, if it is text at all."""
-        if not message.isascii() and not _is_utf8(message):
-            return False
-        self._messages.append(message)
-        self._unheard_bytes += len(message)
-        return True
-
-    def _take_out(self, start: int, end: int) -> bytes:
-        taken = bytes(self._buffer[start:end])
-        del self._buffer[:end]
-        return taken
-
-
-def _is_utf8(message: bytes) -> bool:
-    try:
-        message.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
+        come, self._headers = bytes(headers), None
+        if end < len(_HEADERS_END) or b" 101 " not in self.banner[:13]:
+            self._end()
+            return come
+        self._early = come[end:]
+        return come[:end]

@@ -110,6 +110,7 @@ _read = Reader(
         "session.created",
         "session.updated",
     },
+    audio="delta",
 )
 
 
