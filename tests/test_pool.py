@@ -11,7 +11,9 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from batchtts.errors import ManifestChanged, OutputBroken, ProviderDown, leaves
-from batchtts.run.pool import GATHER_S, GROUP, HANDOVER_S, Stop, run_pool
+from batchtts.run.desk import GATHER_S, GATHER_SHARE
+from batchtts.run.pool import GROUP, Stop, run_pool
+from batchtts.run.window import ROWS
 
 
 class Shop:
@@ -157,21 +159,69 @@ async def test_what_is_finished_while_the_disk_is_busy_becomes_durable_together(
 
 async def test_rows_are_read_as_they_are_needed() -> None:
     read: list[int] = []
+    group = range(ROWS // 2)
 
     def batches() -> Iterator[Sequence[int]]:
-        for row in range(100):
-            read.append(row)
-            yield [row]
+        for number in range(6):
+            read.append(number)
+            yield [number * len(group) + row for row in group]
+
+    async def reading(count: int) -> None:
+        with trio.fail_after(10):
+            while len(read) < count:
+                await trio.lowlevel.checkpoint()  # a thread reads
 
     shop = Shop(workers=2)
     shop.disk.set()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(shop.run, batches())
         await shop.begun(2)
+        await reading(3)
         await wait_all_tasks_blocked()
-        assert len(read) <= 3
+        assert len(read) == 3
+        shop.finish(*group)
+        await shop.begun(len(group))
+        await reading(4)
         shop.stop.drain()
-        shop.finish(0, 1)
+        shop.finish(*range(6 * len(group)))
+    assert len(read) == 4
+
+
+async def test_of_the_rows_that_were_read_the_longest_is_begun_first() -> None:
+    begun: list[int] = []
+
+    async def speak(row: int) -> int:
+        begun.append(row)
+        await trio.lowlevel.checkpoint()
+        return row
+
+    async def record(rows: Sequence[int]) -> None: ...
+
+    batches = iter([[3, 10, 7, 12, 1]])
+    await run_pool(batches, [speak], record, Stop(30.0), size=lambda row: row // 5)
+    assert begun == [10, 12, 7, 3, 1]
+
+
+async def test_what_is_finished_within_a_moment_becomes_durable_together(
+    mock_clock: MockClock,
+) -> None:
+    shop = Shop(workers=3)
+    shop.disk.set()
+    async with at_work(shop, range(3)):
+        await shop.begun(3)
+        mock_clock.jump(1.0)
+        shop.finish(0)
+        await wait_all_tasks_blocked()
+        shop.finish(1)
+        await wait_all_tasks_blocked()
+        assert shop.groups == []
+        mock_clock.jump(GATHER_SHARE * 1.0)
+        await wait_all_tasks_blocked()
+        assert shop.groups == [[0, 1]]
+        shop.finish(2)
+        await wait_all_tasks_blocked()
+        mock_clock.jump(GATHER_S)
+    assert shop.groups == [[0, 1], [2]]
 
 
 # Drained
@@ -227,7 +277,6 @@ async def test_draining_twice_drops_nothing(mock_clock: MockClock) -> None:
         await wait_all_tasks_blocked()
         assert not shop.is_over
         shop.finish(0, 1, 2, 3)
-        mock_clock.jump(GATHER_S)
     assert sorted(shop.durable) == [0, 1, 2, 3]
 
 
@@ -269,44 +318,53 @@ async def test_finished_work_survives_the_drop() -> None:
 async def test_finished_work_survives_an_end_that_comes_from_outside(mock_clock: MockClock) -> None:
     shop, outside = Shop(workers=4), trio.CancelScope()
     shop.disk.set()
-    ended_at: list[float] = []
 
     async def run() -> None:
         with outside:
             await shop.run(iter([range(100)]))
-        ended_at.append(trio.current_time())
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(run)
         await shop.begun(4)
+        mock_clock.jump(1.0)
         shop.finish(0)
         await wait_all_tasks_blocked()
         outside.cancel()
         await wait_all_tasks_blocked()
-        mock_clock.jump(GATHER_S)
-        await wait_all_tasks_blocked()
-        mock_clock.jump(HANDOVER_S)
-    assert (shop.durable, ended_at) == ([0], [GATHER_S])
+    assert (shop.durable, trio.current_time()) == ([0], 1.0)
 
 
-async def test_a_disk_that_does_not_answer_is_waited_for_so_long_and_no_longer(
+async def test_what_waits_for_a_slow_disk_when_the_run_is_dropped_is_not_lost(
     mock_clock: MockClock,
 ) -> None:
     shop = Shop(workers=4)
     async with at_work(shop, range(100)):
         await shop.begun(4)
         shop.finish(0)
-        await wait_all_tasks_blocked()
-        mock_clock.jump(GATHER_S)
         await shop.saving()
         shop.finish(1, 2, 3)
         await wait_all_tasks_blocked()
         shop.stop.drain()
         shop.stop.drop()
-        mock_clock.jump(HANDOVER_S + 0.1)
+        mock_clock.jump(3600.0)
         await wait_all_tasks_blocked()
         shop.disk.set()
-    assert shop.durable == [0]
+    assert [len(group) for group in shop.groups] == [1, 3]
+    assert sorted(shop.durable) == [0, 1, 2, 3]
+
+
+async def test_a_slow_disk_lets_no_worker_begin_another_row(mock_clock: MockClock) -> None:
+    shop = Shop(workers=2)
+    async with at_work(shop, range(4)):
+        await shop.begun(2)
+        shop.finish(0, 1)
+        await wait_all_tasks_blocked()
+        mock_clock.jump(3600.0)
+        await wait_all_tasks_blocked()
+        assert shop.begun_meanwhile() == 0
+        shop.disk.set()
+        shop.finish(2, 3)
+    assert sorted(shop.durable) == [0, 1, 2, 3]
 
 
 # What goes wrong
@@ -320,9 +378,8 @@ async def test_a_disk_that_fails_ends_it_at_once(mock_clock: MockClock, failure:
         await shop.begun(4)
         shop.finish(0)
         await wait_all_tasks_blocked()
-        mock_clock.jump(GATHER_S)
     assert (shop.groups, shop.durable) == ([[0]], [])
-    assert trio.current_time() == GATHER_S
+    assert trio.current_time() == 0.0
 
 
 async def test_who_waits_for_a_disk_that_fails_is_not_kept_waiting(mock_clock: MockClock) -> None:
@@ -331,15 +388,13 @@ async def test_who_waits_for_a_disk_that_fails_is_not_kept_waiting(mock_clock: M
     async with breaking(OutputBroken), at_work(shop, range(count)):
         await shop.begun(count)
         shop.finish(0)
-        await wait_all_tasks_blocked()
-        mock_clock.jump(GATHER_S)
         await shop.saving()
         shop.disk_failure = OutputBroken("full")
         shop.finish(*range(1, count))
         await wait_all_tasks_blocked()
         shop.disk.set()
     assert (shop.durable, len(shop.groups)) == ([0], 2)
-    assert trio.current_time() == GATHER_S
+    assert trio.current_time() == 0.0
 
 
 async def test_a_worker_that_breaks_the_run_loses_nothing_of_the_others() -> None:
@@ -370,7 +425,7 @@ async def test_a_full_disk_is_told_though_something_else_has_broken_the_run(
     async def record(rows: Sequence[int]) -> None:
         is_asked.set()
         with trio.CancelScope(shield=True):  # as a thread that writes
-            await trio.sleep(HANDOVER_S + 1.0)
+            await trio.sleep(6.0)
         raise OutputBroken("full")
 
     with pytest.raises(ExceptionGroup) as broken:

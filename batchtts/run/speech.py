@@ -16,7 +16,7 @@ from batchtts.errors import ManifestChanged, OutputBroken, RunError, leaves
 from batchtts.job.plan import DONE
 from batchtts.job.settings import Job
 from batchtts.job.speaker import LOCAL, Speaker
-from batchtts.model import Take
+from batchtts.model import Take, Utterance
 from batchtts.notices import notice
 from batchtts.run import local
 from batchtts.run.agenda import Agenda
@@ -149,7 +149,7 @@ class Speech:
                 takes = [each.take for each in workers]
                 rests = [each.part for each in workers]
                 record = partial(self._record, crew)
-                await run_pool(self.agenda.batches(), takes, record, stop, rests)
+                await run_pool(self.agenda.batches(), takes, record, stop, rests, _length)
                 for worker in workers:
                     worker.part()
                 connections.cancel_scope.deadline = trio.current_time() + PART_S
@@ -219,3 +219,7 @@ def _gravest(errors: Sequence[RunError]) -> RunError | None:
     """Of what broke a run together, what leaves nothing to be written down; or the first."""
     grave = [error for error in errors if isinstance(error, ManifestChanged | OutputBroken)]
     return next(iter([*grave, *errors]), None)
+
+
+def _length(utterance: Utterance) -> int:
+    return len(utterance.script)

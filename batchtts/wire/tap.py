@@ -165,7 +165,7 @@ class Tap(trio.abc.Stream):
             return b""
         come, self._headers = bytes(headers), None
         if end < len(_HEADERS_END) or b" 101 " not in self.banner[:13]:
-            self._end()
+            self._is_passing = True
             return come
         self._early = come[end:]
         return come[:end]
