@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from batchtts.audio.pcm import duration_s, peak_dbfs
 from batchtts.errors import BadAudio, Truncated
 from batchtts.review.checks import find_fault
 
@@ -16,7 +17,7 @@ def noise(seconds: float, amplitude: int = 3000) -> bytes:
 
 
 def fault(pcm: bytes, script: str = SCRIPT, speed: float = 1.0) -> tuple[type, str] | None:
-    found = find_fault(pcm, script, speed=speed, sample_rate_hz=RATE_HZ)
+    found = find_fault(peak_dbfs(pcm), duration_s(pcm, RATE_HZ), script, speed=speed)
     return None if found is None else (type(found), str(found))
 
 

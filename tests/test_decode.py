@@ -363,17 +363,17 @@ def test_items_of_another_rate_are_heard_at_that_of_the_first() -> None:
 
 def test_raw_samples_alone_need_no_decoding() -> None:
     plain = Hearing(RATE_HZ)
-    assert plain.is_plain
+    assert plain.plain_sound() == plain.sound() == Sound(b"", RATE_HZ)
     for payload in (b"", PCM[:1], PCM[1:], PCM * 20):
         plain.hear(payload, "1")
-    assert plain.is_plain
+    assert plain.plain_sound() == plain.sound() == Sound(PCM * 21, RATE_HZ)
     for kind in (WAV, MP3, VORBIS, FLAC):
         data, hearing = encoded(speech(), RATE_HZ, kind), Hearing(RATE_HZ)
         hearing.hear(PCM, "1")
         hearing.hear(data[:2], "2")
         hearing.hear(data[2:], "2")
-        assert not hearing.is_plain
-    assert not Hearing(RATE_HZ, "mulaw").is_plain
+        assert hearing.plain_sound() is None
+    assert Hearing(RATE_HZ, "mulaw").plain_sound() is None
 
 
 def test_a_riff_stream_that_hides_its_format_is_bad_audio() -> None:

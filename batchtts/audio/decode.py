@@ -86,12 +86,18 @@ class Hearing:
         """Keep the times of words."""
         self._words.setdefault(item, []).extend(words)
 
-    @property
-    def is_plain(self) -> bool:
-        """Whether sound() has nothing to decode; all else is work for a thread."""
-        return self.raw_encoding == "s16le" and all(
+    def plain_sound(self) -> Sound | None:
+        """The same as sound() if there is nothing to decode; all else is work for a thread.
+
+        Raises:
+            BadAudio: some item does not end with a whole sample.
+        """
+        is_plain = self.raw_encoding == "s16le" and all(
             _kind(*_head(payloads)) is None for payloads in self._items.values()
         )
+        if not is_plain:
+            return None
+        return self._gathered(lambda data: Sound(_raw(data, "s16le"), self.raw_hz))
 
     def sound(self) -> Sound:
         """Return everything heard, items in the order in which they began.
@@ -102,10 +108,13 @@ class Hearing:
             BadAudio: some item is not audio.
             Truncated: some item is not all there.
         """
+        return self._gathered(lambda data: decode(data, self.raw_hz, self.raw_encoding))
+
+    def _gathered(self, read: Callable[[bytes], Sound]) -> Sound:
         rate_hz, begins_s = 0, 0.0
         heard, words = list[bytes](), list[Word]()
         for item, payloads in self._items.items():
-            sound = decode(b"".join(payloads), self.raw_hz, self.raw_encoding)
+            sound = read(b"".join(payloads))
             rate_hz = rate_hz or sound.sample_rate_hz
             heard.append(resample(sound.pcm, sound.sample_rate_hz, rate_hz))
             words += _placed(self._words.get(item, []), begins_s, words)

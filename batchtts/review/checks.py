@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from batchtts.audio import pcm as samples
 from batchtts.errors import AttemptError, BadAudio, Truncated
 
 # Nobody speaks so fast: brisk English is 15 to 20 characters a second, and the
@@ -19,19 +18,17 @@ SILENCE_DBFS = -50.0
 
 
 def find_fault(
-    pcm: bytes, script: str, *, speed: float, sample_rate_hz: int
+    peak_dbfs: float, duration_s: float, script: str, *, speed: float
 ) -> AttemptError | None:
     """Return what is wrong with the audio of a script, or None.
 
     Args:
-        pcm: mono s16le.
+        peak_dbfs: Level of its loudest sample.
         speed: The pace that was asked for, 1.0 is normal.
     """
-    peak_dbfs = samples.peak_dbfs(pcm)
     if peak_dbfs < SILENCE_DBFS:
         return BadAudio(f"nothing but silence ({peak_dbfs:.0f} dBFS at its loudest)")
     spoken = sum(map(str.isalnum, script))
-    duration_s = samples.duration_s(pcm, sample_rate_hz)
     if duration_s < spoken / (CHARS_PER_S * max(speed, 1.0)):
         return Truncated(f"{duration_s:.2f} s of audio cannot hold {spoken} letters and digits")
     if duration_s > GRACE_S + spoken * S_PER_CHAR / min(speed, 1.0):

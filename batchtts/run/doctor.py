@@ -185,11 +185,11 @@ class Doctor:
         listener = Listener(hear=hear, said=_nothing, late=_ignore, time=hearing.time)
         timeline = await session.speak(SENTENCE, "doctor", listener)
         sound = hearing.sound()
-        rate_hz = sound.sample_rate_hz
-        fault = find_fault(sound.pcm, SENTENCE, speed=1.0, sample_rate_hz=rate_hz)
+        audio_s, loudest_dbfs = duration_s(sound.pcm, sound.sample_rate_hz), peak_dbfs(sound.pcm)
+        fault = find_fault(loudest_dbfs, audio_s, SENTENCE, speed=1.0)
         if fault is not None:
             raise fault
-        heard = f"{duration_s(sound.pcm, rate_hz):.2f} s, {peak_dbfs(sound.pcm):.1f} dBFS"
+        heard = f"{audio_s:.2f} s, {loudest_dbfs:.1f} dBFS"
         if self.speaker.word_timestamps:
             heard += f", {_count(sound.words)} timed"
         steps.passed(f"heard a whole sentence ({heard})", timeline.synth_s)

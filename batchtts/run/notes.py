@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from math import inf
 
 import msgspec
 import trio
@@ -29,6 +30,7 @@ class Notes:
     connect_s: float = 0.0
     ttfa_s: float | None = None
     synth_s: float = 0.0
+    peak_dbfs: float = -inf
     contexts: list[str] = field(default_factory=list)
     is_cut_short: bool = False
 

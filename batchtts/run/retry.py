@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import trio
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 from tenacity.wait import wait_random_exponential
 
 from batchtts.errors import AttemptError, NotConnected
+
+Spoken = TypeVar("Spoken")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +30,30 @@ class RetryPolicy:
     ceiling_s: float = 30.0
     knock_ceiling_s: float = 3.0  # between tries to connect
     longest_s: float = 300.0  # that a provider's wish is heeded
+
+    async def persist(
+        self,
+        attempt: Callable[[], Awaitable[Spoken]],
+        on_retry: Callable[[AttemptError, float], None],
+    ) -> Spoken:
+        """Try until it succeeds, or there is no use in trying.
+
+        The first attempt goes without a controller, of which most rows need none.
+
+        Raises:
+            AttemptError: the last attempt failed like this.
+        """
+        failures: list[AttemptError] = []
+        try:
+            return await attempt()
+        except AttemptError as error:
+            failures.append(error)
+        async for again in self.controller(on_retry):
+            with again:
+                if failures:
+                    raise failures.pop()
+                return await attempt()
+        raise AssertionError("the controller neither returned nor raised")
 
     def controller(self, on_retry: Callable[[AttemptError, float], None]) -> AsyncRetrying:
         """Return a fresh controller: tenacity keeps the state of a loop on it.

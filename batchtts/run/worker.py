@@ -10,6 +10,8 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 import trio
@@ -24,6 +26,7 @@ from batchtts.review.checks import find_fault
 from batchtts.run.crew import Crew
 from batchtts.run.notes import Notes
 from batchtts.text.segment import split
+from batchtts.wire.dialect import Traits
 from batchtts.wire.provider import Manner, Vocabulary
 from batchtts.wire.session import Listener, Session
 from batchtts.wire.tape import FileTape
@@ -49,6 +52,7 @@ class Worker:
         self._session: Session | None = None
         self._tape: FileTape | None = None
         self._resource = ""
+        self._style: _Style | None = None
         self._done: OrderedDict[str, Correction] = OrderedDict()  # by context
 
     async def take(self, utterance: Utterance) -> Take:
@@ -87,7 +91,7 @@ class Worker:
             notes,
             sound,
             status="done",
-            peak_dbfs=round(peak_dbfs(sound.pcm), 3),
+            peak_dbfs=round(notes.peak_dbfs, 3),
             words=tuple(map(_rounded, sound.words)) or None,
         )
         self._remember(take, notes)
@@ -153,10 +157,8 @@ class Worker:
                 ),
             )
 
-        async for attempt in self._crew.policy.controller(tell):
-            with attempt:
-                return await self._attempt(utterance, segment, piece, notes)
-        raise AssertionError("the controller neither returned nor raised")
+        attempt = partial(self._attempt, utterance, segment, piece, notes)
+        return await self._crew.policy.persist(attempt, tell)
 
     async def _attempt(self, utterance: Utterance, segment: str, piece: str, notes: Notes) -> Sound:
         began_at = trio.current_time()
@@ -216,9 +218,8 @@ class Worker:
 
     async def _try(self, utterance: Utterance, segment: str, piece: str, notes: Notes) -> Sound:
         """Speak a segment once and make sure that it is all there."""
-        manner = self._crew.manner(utterance)
-        dialect = self._crew.provider.dialect(manner)
-        hearing = Hearing(dialect.traits.raw_hz, dialect.traits.raw_encoding)
+        style = self._style_of(utterance)
+        hearing = Hearing(style.traits.raw_hz, style.traits.raw_encoding)
         slot = _Slot(self._crew.slots)
         listener = Listener(
             hear=hearing.hear,
@@ -226,38 +227,55 @@ class Worker:
             late=lambda context: self._cut_short(context, notes),
             time=hearing.time,
         )
-        await self._connect(dialect, manner, notes)
+        await self._connect(style, notes)
         try:
             notes.queue_s += await slot.acquire()
-            session = await self._connect(dialect, manner, notes)  # it may have closed meanwhile
+            session = await self._connect(style, notes)  # it may have closed meanwhile
             context = self._new_context(utterance, segment, notes)
             notes.attempts += 1
             self._crew.note(utterance, notes.characters + len(piece))
             timeline = await session.speak(piece, context, listener)
         finally:
             slot.release()
-        sound = hearing.sound() if hearing.is_plain else await _in_thread(hearing.sound)
+        sound = hearing.plain_sound() or await _in_thread(hearing.sound)
+        loudest_dbfs = peak_dbfs(sound.pcm)
         fault = find_fault(
-            sound.pcm, piece, speed=utterance.speed, sample_rate_hz=sound.sample_rate_hz
+            loudest_dbfs,
+            duration_s(sound.pcm, sound.sample_rate_hz),
+            piece,
+            speed=utterance.speed,
         )
         if fault is not None:
             raise fault
+        notes.peak_dbfs = max(notes.peak_dbfs, loudest_dbfs)
         notes.heard(timeline)
         return sound
 
-    async def _connect(self, dialect: Vocabulary, manner: Manner, notes: Notes) -> Session:
+    def _style_of(self, utterance: Utterance) -> _Style:
+        """How an utterance is spoken, which is mostly how the last one was."""
+        style, crew = self._style, self._crew
+        if style is None or (style.manner.voice, style.manner.speed) != (
+            utterance.voice,
+            utterance.speed,
+        ):
+            manner = crew.manner(utterance)
+            dialect = crew.provider.dialect(manner)
+            style = self._style = _Style(manner, dialect, dialect.traits, dialect.resource)
+        return style
+
+    async def _connect(self, style: _Style, notes: Notes) -> Session:
         """Return a session that speaks as it is wanted."""
-        session, suits = self._session, self._resource == dialect.resource
+        session, suits = self._session, self._resource == style.resource
         if session is not None and suits and session.reusable:
-            session.adopt(dialect)
+            session.adopt(style.dialect)
             if self._tape is not None:
-                self._tape.turn(manner)
+                self._tape.turn(style.manner)
             return session
         self.part()
         began_at, crew = trio.current_time(), self._crew
-        self._tape = crew.recorder.tape(self._number, manner) if crew.recorder else None
-        self._session = await crew.line.call(crew.connections, dialect, self._tape)
-        self._resource = dialect.resource
+        self._tape = crew.recorder.tape(self._number, style.manner) if crew.recorder else None
+        self._session = await crew.line.call(crew.connections, style.dialect, self._tape)
+        self._resource = style.resource
         notes.connect_s += trio.current_time() - began_at
         return self._session
 
@@ -320,6 +338,16 @@ async def _in_thread(decode: Callable[[], Sound]) -> Sound:
 
 def _rounded(word: Word) -> Word:
     return Word(word.text, round(word.start_s, 3), round(word.end_s, 3))
+
+
+@dataclass(frozen=True, slots=True)
+class _Style:
+    """How utterances are spoken, and what follows from it."""
+
+    manner: Manner
+    dialect: Vocabulary
+    traits: Traits
+    resource: str
 
 
 class _Slot:
