@@ -39,7 +39,8 @@ def finish(manifest: Path, out: Path) -> None:
     with occupy(out) as layout:
         ledger = Ledger.open(layout.ledger)
         store = Store(layout, speaker.format, rows.rows)
-        audio = bytes(encode(noise(FRAMES / speaker.format.sample_rate_hz), speaker.format))
+        samples = noise(FRAMES / speaker.format.sample_rate_hz)
+        audio = b"".join(encode(samples, speaker.format))
         manifest_path = str(manifest.resolve())
         ledger.append([Header(ledger=VERSION, manifest=manifest_path, batchtts=__version__)])
         results = (

@@ -30,12 +30,12 @@ def named_before_written() -> None:
         paths[descriptor] = str(path)
         return descriptor
 
-    def write_later(descriptor: int, data: disk.Buffer) -> None:
+    def write_later(descriptor: int, *parts: disk.Buffer) -> None:
         path = paths.get(descriptor, "")
         if "/.batchtts/" in path:
-            held[path] = bytes(data)
+            held[path] = b"".join(parts)
         else:
-            write_all(descriptor, data)
+            write_all(descriptor, *parts)
 
     def rename_and_write(source: AnyPath, target: AnyPath) -> None:
         rename(source, target)

@@ -355,9 +355,9 @@ def test_no_row_gets_audio_of_the_size_and_time_of_its_own(
     """A file system with a coarse clock; every row is shared on its own."""
     write_all = disk.write_all
 
-    def write_and_date(descriptor: int, data: disk.Buffer) -> None:
-        write_all(descriptor, data)
-        if bytes(data[:4]) == b"RIFF":
+    def write_and_date(descriptor: int, *parts: disk.Buffer) -> None:
+        write_all(descriptor, *parts)
+        if bytes(parts[0][:4]) == b"RIFF":
             os.utime(descriptor, ns=(10**18, 10**18))
 
     monkeypatch.setattr(disk, "write_all", write_and_date)
@@ -435,39 +435,39 @@ def hear_late(monkeypatch: pytest.MonkeyPatch, row_id: str, after: str) -> None:
     monkeypatch.setattr(Worker, "_remember", remember_and_hear)
 
 
-@pytest.mark.parametrize("after", "bc")
+@pytest.mark.parametrize("after", "ca")
 def test_a_row_that_is_cut_short_leaves_no_audio(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, after: str
 ) -> None:
-    """It may be known before the row itself is written down."""
-    hear_late(monkeypatch, "b", after)
+    """It may be known before the row itself is written down; the longest is spoken first."""
+    hear_late(monkeypatch, "c", after)
     summary = desk.run()
     assert (summary.exit_code, summary.spoken) == (Exit.SOME_FAILED, 2)
-    assert desk.statuses() == {"a": "done", "b": "failed", "c": "done"}
-    assert audio_files(desk.out) == {"wav/a.wav", "wav/c.wav"}
+    assert desk.statuses() == {"a": "done", "b": "done", "c": "failed"}
+    assert audio_files(desk.out) == {"wav/a.wav", "wav/b.wav"}
 
 
 def test_a_row_that_is_cut_short_is_told_where_there_is_no_room_for_another(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hear_late(monkeypatch, "a", "b")
+    hear_late(monkeypatch, "c", "a")
     write_all = disk.write_all
     written: list[int] = []
 
-    def write_one_file(descriptor: int, data: disk.Buffer) -> None:
-        if bytes(data[:4]) == b"RIFF":
-            written.append(len(data))
+    def write_one_file(descriptor: int, *parts: disk.Buffer) -> None:
+        if bytes(parts[0][:4]) == b"RIFF":
+            written.append(descriptor)
             if len(written) > 1:
                 raise OSError(errno.ENOSPC, "full")
-        write_all(descriptor, data)
+        write_all(descriptor, *parts)
 
     with monkeypatch.context() as patched:
         patched.setattr(disk, "write_all", write_one_file)
         with pytest.raises(OutputBroken):
             desk.run()
     last = [(line["id"], line["status"]) for line in ledger(desk.out) if "id" in line][-1]
-    assert last == ("a", "failed")
-    assert not (desk.out / "wav/a.wav").exists()
+    assert last == ("c", "failed")
+    assert not (desk.out / "wav/c.wav").exists()
     monkeypatch.undo()
     desk.texts()
     desk.run()

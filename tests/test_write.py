@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from batchtts.model import AudioFormat, Container
 
 def written(path: Path, pcm: bytes, format: AudioFormat) -> bytes:
     """Write a file, look at it, and return its samples."""
-    path.write_bytes(encode(pcm, format))
+    path.write_bytes(b"".join(encode(pcm, format)))
     found = soundfile.info(path)
     assert (found.format, found.subtype) == (format.container.upper(), "PCM_16")
     assert (found.samplerate, found.channels) == (format.sample_rate_hz, 1)
@@ -40,6 +41,14 @@ def test_a_wav_file_says_how_long_it_is(tmp_path: Path) -> None:
     assert data[:4] == b"RIFF"
     assert int.from_bytes(data[4:8], "little") == len(data) - 8
     assert len(data) == 44 + 48_000
+
+
+@given(st.binary().map(lambda data: data[: len(data) // 2 * 2]), st.integers(4_000, 192_000))
+def test_a_wav_is_what_soundfile_would_write(pcm: bytes, rate_hz: int) -> None:
+    whole = io.BytesIO()
+    with soundfile.SoundFile(whole, "w", rate_hz, 1, "PCM_16", format="WAV") as file:
+        file.buffer_write(pcm, dtype="int16")
+    assert b"".join(encode(pcm, AudioFormat("wav", rate_hz))) == whole.getvalue()
 
 
 @given(st.binary().map(lambda data: data[: len(data) // 2 * 2]))

@@ -15,10 +15,10 @@ from batchtts.errors import BadAudio, Truncated
 # A header written before the length was known has nothing here, or almost the most there is.
 _UNKNOWN_SIZE_FROM = 0x7FFFFF00
 
-_PCM, _FLOAT, _A_LAW, _MU_LAW, _EXTENSIBLE = 1, 3, 6, 7, 0xFFFE
+PCM, _FLOAT, _A_LAW, _MU_LAW, _EXTENSIBLE = 1, 3, 6, 7, 0xFFFE
 
 #: Format tag → bits of a sample.
-_KNOWN = {_PCM: (8, 16, 24, 32), _FLOAT: (32, 64), _A_LAW: (8,), _MU_LAW: (8,)}
+_KNOWN = {PCM: (8, 16, 24, 32), _FLOAT: (32, 64), _A_LAW: (8,), _MU_LAW: (8,)}
 
 #: How a file begins.
 START = re.compile(rb"RIFF.{4}WAVE", re.DOTALL)
@@ -39,7 +39,7 @@ class Format:
     @property
     def is_plain(self) -> bool:
         """Mono, s16le."""
-        return (self.tag, self.channels, self.bits) == (_PCM, 1, 16)
+        return (self.tag, self.channels, self.bits) == (PCM, 1, 16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +51,16 @@ class Wave:
 
     def rendered(self) -> bytes:
         """The file anew, with a true length and nothing but samples."""
-        form = self.format
-        width = form.channels * form.bits // 8
-        fields = (form.tag, form.channels, form.sample_rate_hz, form.sample_rate_hz * width)
-        head = struct.pack("<4sIHHIIHH", b"fmt ", 16, *fields, width, form.bits)
-        head += struct.pack("<4sI", b"data", len(self.samples))
-        return struct.pack("<4sI4s", b"RIFF", 4 + len(head) + len(self.samples), b"WAVE") + (
-            head + self.samples
-        )
+        return header(self.format, len(self.samples)) + self.samples
+
+
+def header(form: Format, samples_bytes: int) -> bytes:
+    """Return what stands before so many bytes of samples in a file with nothing else."""
+    width = form.channels * form.bits // 8
+    fields = (form.tag, form.channels, form.sample_rate_hz, form.sample_rate_hz * width)
+    head = struct.pack("<4sIHHIIHH", b"fmt ", 16, *fields, width, form.bits)
+    head += struct.pack("<4sI", b"data", samples_bytes)
+    return struct.pack("<4sI4s", b"RIFF", 4 + len(head) + samples_bytes, b"WAVE") + head
 
 
 def split(data: bytes) -> list[Wave]:
@@ -98,7 +100,7 @@ def _format(fmt: bytes) -> Format:
         raise Truncated("a RIFF header that is cut short")
     tag, channels, rate, _, _, bits = struct.unpack_from("<HHIIHH", fmt)
     if tag == _EXTENSIBLE:
-        tag = int.from_bytes(fmt[24:26], "little") or _PCM
+        tag = int.from_bytes(fmt[24:26], "little") or PCM
     if bits not in _KNOWN.get(tag, ()) or channels not in (1, 2):
         raise BadAudio(f"RIFF with {channels} channels of {bits} bits at {rate} Hz, format {tag}")
     return Format(tag, channels, rate, bits)

@@ -44,11 +44,15 @@ def open_to_append(path: Path | str) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, FILE_MODE)
 
 
-def write_all(descriptor: int, data: Buffer) -> None:
-    """Write every byte; a write may be short."""
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]
+def write_all(descriptor: int, *parts: Buffer) -> None:
+    """Write every byte, one part after another; a write may be short."""
+    views = [memoryview(part) for part in parts if len(part)]
+    while views:
+        written = os.writev(descriptor, views)
+        while views and written >= len(views[0]):
+            written -= len(views.pop(0))
+        if written:
+            views[0] = views[0][written:]
 
 
 class Sink:

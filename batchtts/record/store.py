@@ -130,6 +130,12 @@ class Store:
     contested: frozenset[int] = frozenset()
     _known: set[str] = field(default_factory=set)
     _count: int = 0
+    _root: str = field(init=False)
+    _scratch: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._root = f"{self.layout.root}"
+        self._scratch = f"{self.layout.scratch}"
 
     def path_of(self, row_id: str) -> str:
         """Return where the audio of a row goes, below the output directory."""
@@ -191,7 +197,7 @@ class Store:
             clear_the_way(shared)
             for result, scratch in zip(shared, scratches, strict=True):
                 if result.path is not None:
-                    disk.rename(scratch, f"{self.layout.root}/{result.path}")
+                    disk.rename(scratch, f"{self._root}/{result.path}")
             for folder in {str(it.path).rpartition("/")[0] for it in shared if it.path}:
                 disk.sync_directory(self.layout.root / folder)
         return shared
@@ -199,9 +205,9 @@ class Store:
     def _hold(self, row_id: str, source: Result, scratch: str) -> Result:
         """Make sure that the audio of a result stays, whatever becomes of its own name."""
         relative = self.path_of(row_id)
-        self._make_room(f"{self.layout.root}/{relative}")
+        self._make_room(f"{self._root}/{relative}")
         try:
-            mtime_ns = _same_content(f"{self.layout.root}/{source.path}", scratch, source)
+            mtime_ns = _same_content(f"{self._root}/{source.path}", scratch, source)
         except FileNotFoundError:
             return Result(id=row_id, status="pending")
         if mtime_ns is None:
@@ -216,34 +222,36 @@ class Store:
         """
         scratch = self._new_scratch()
         with disk.telling(self.layout.root), suppress(FileNotFoundError):
-            disk.rename(f"{self.layout.root}/{relative}", scratch)
-        return scratch.removeprefix(f"{self.layout.root}/")
+            disk.rename(f"{self._root}/{relative}", scratch)
+        return scratch.removeprefix(f"{self._root}/")
 
     def _draft(self, take: Take, opened: ExitStack) -> _Draft:
         """Write a whole file under a name that is not yet; *opened* will close it."""
         relative = self.path_of(take.utterance.id)
-        target = f"{self.layout.root}/{relative}"
+        target = f"{self._root}/{relative}"
         self._make_room(target)
         scratch = self._new_scratch()
         pcm = resample(take.pcm, take.sample_rate_hz, self.format.sample_rate_hz)
-        whole = encode(pcm, self.format)
+        header, samples = encode(pcm, self.format)
+        whole = sha256(header)
+        whole.update(samples)
         result = msgspec.structs.replace(
             take.result,
             path=relative,
             sample_rate_hz=self.format.sample_rate_hz,
             frames=len(pcm) // 2,
-            bytes=len(whole),
-            sha256=sha256(whole).hexdigest(),
+            bytes=len(header) + len(samples),
+            sha256=whole.hexdigest(),
         )
         descriptor = disk.create(scratch)
         opened.callback(os.close, descriptor)
-        disk.write_all(descriptor, whole)
+        disk.write_all(descriptor, header, samples)
         dated = msgspec.structs.replace(result, mtime_ns=os.fstat(descriptor).st_mtime_ns)
         return _Draft(descriptor, scratch, target, dated)
 
     def _new_scratch(self) -> str:
         self._count += 1
-        return f"{self.layout.scratch}/{self._count}.part"
+        return f"{self._scratch}/{self._count}.part"
 
     def _make_room(self, target: str) -> None:
         """Make the folder of a file, once."""

@@ -149,7 +149,7 @@ class Speech:
                 takes = [each.take for each in workers]
                 rests = [each.part for each in workers]
                 record = partial(self._record, crew)
-                await run_pool(self.agenda.batches(), takes, record, stop, rests, _length)
+                await run_pool(self.agenda.batches(), takes, record, stop, rests, self._size)
                 for worker in workers:
                     worker.part()
                 connections.cancel_scope.deadline = trio.current_time() + PART_S
@@ -157,6 +157,11 @@ class Speech:
             if crew is not None:
                 with trio.CancelScope(shield=True):
                     await self._record(crew, [])  # corrections that no take came after
+
+    def _size(self, utterance: Utterance) -> int:
+        """What is begun first; a run that is to end in the middle keeps to the manifest."""
+        is_limited = self.job.max_cost_usd is not None or self.job.max_duration_s is not None
+        return 0 if is_limited else len(utterance.script)
 
     def _gather(self, url: str, key: str | None, connections: trio.Nursery, stop: Stop) -> Crew:
         """What the workers of this run share."""
@@ -219,7 +224,3 @@ def _gravest(errors: Sequence[RunError]) -> RunError | None:
     """Of what broke a run together, what leaves nothing to be written down; or the first."""
     grave = [error for error in errors if isinstance(error, ManifestChanged | OutputBroken)]
     return next(iter([*grave, *errors]), None)
-
-
-def _length(utterance: Utterance) -> int:
-    return len(utterance.script)
