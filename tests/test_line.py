@@ -253,6 +253,21 @@ async def test_a_refusal_may_say_when_to_come_back(
     assert error.retry_after_s == retry_after_s
 
 
+async def test_a_refusal_that_comes_in_pieces_is_heard_out() -> None:
+    head = b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 7\r\nContent-Length: 4\r\n\r\n"
+    async with serving(saying(head, b"wait")) as address:
+        error = await refusal(line_to(f"ws://{address}"))
+    assert isinstance(error, RateLimited)
+    assert error.retry_after_s == 7.0
+
+
+async def test_the_words_of_a_refusal_may_come_behind_its_head() -> None:
+    head = b"HTTP/1.1 404 Not Found\r\nContent-Length: 12\r\n\r\n"
+    async with serving(saying(head, b"Nothing here")) as address:
+        error = await refusal(line_to(f"ws://{address}"))
+    assert str(error).endswith("answers HTTP 404 instead of a WebSocket: Nothing here")
+
+
 async def test_a_page_in_place_of_a_websocket_is_quoted_on_one_line() -> None:
     async with serving(http("404 Not Found", "<h1>\r\n  Nothing here\n</h1>")) as address:
         error = await refusal(line_to(f"ws://{address}"))
@@ -658,6 +673,22 @@ async def test_the_key_is_sent_as_a_bearer_token(key: str | None, header: bytes 
 
 
 # Sessions.
+
+
+async def test_an_upgrade_may_be_answered_byte_by_byte() -> None:
+    async def answer(stream: trio.SocketStream) -> None:
+        ws = WSConnection(ConnectionType.SERVER)
+        async for event in events_of(ws, stream):
+            if isinstance(event, Request):
+                for byte in ws.send(AcceptConnection()) + ws.send(TextMessage(CREATED)):
+                    await stream.send_all(bytes((byte,)))
+                    await wait_all_tasks_blocked()
+            elif isinstance(event, CloseConnection):
+                await stream.send_all(ws.send(event.response()))
+
+    async with serving(answer) as address, trio.open_nursery() as connections:
+        session = await line_to(f"ws://{address}").call(connections, DIALECT)
+        session.close()
 
 
 async def test_two_sessions_live_side_by_side() -> None:

@@ -254,8 +254,9 @@ class Dialogue:
             return []
         self._seen[kind] += 1
         context = getattr(event, "context", None)
-        if self.state is State.IDLE and self._finished and isinstance(event, Audio):
-            return self._receive_stale(event, context or self._finished[-1])
+        is_old = self.state is State.IDLE and (isinstance(event, Audio) or context == self._context)
+        if is_old and self._context is not None:
+            return self._receive_stale(event, context or self._context)
         # Before the first script there is no other one that a message could belong to.
         if context is None or self._context is None or context == self._context:
             return self._step(event)

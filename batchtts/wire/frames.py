@@ -21,7 +21,6 @@ _TEXT, _BINARY = 0x81, 0x82
 _PING, _PONG = 0x89, 0x8A
 _MESSAGES = frozenset({_TEXT, _BINARY})
 _CONTROLS = frozenset({_PING, _PONG})
-_COMMON = _MESSAGES | _CONTROLS
 
 _MASKED = 0x80
 _SHORT, _LONG = 126, 127  # the length follows in two bytes, in eight
@@ -136,12 +135,12 @@ def _extent(data: Buffer, at: int) -> tuple[int, int]:
 def _is_common(data: Buffer, at: int, start: int, end: int) -> bool:
     """Whether a frame is a plain message, a ping or a pong, as far as its head tells."""
     kind, size = data[at], end - start
+    if kind in _CONTROLS:
+        return len(data) < at + 2 or data[at + 1] < _SHORT
     if start > len(data):
-        return kind in _COMMON
+        return kind in _MESSAGES
     if data[at + 1] & _MASKED:
         return False
-    if kind in _CONTROLS:
-        return start == at + 2
     head_bytes = 2 if size < _SHORT else 4 if size < 1 << 16 else 10
     return kind in _MESSAGES and size <= LARGEST_BYTES and start == at + head_bytes
 

@@ -19,6 +19,7 @@ class _Kind(msgspec.Struct):
 
 
 _LONG_BYTES = 1024  # of a message that is worth another way
+_MARK = b'"?"'  # what is decoded in place of a long value
 
 _decode_kind = msgspec.json.Decoder(_Kind).decode
 
@@ -72,14 +73,14 @@ class Reader(Generic[Message]):
         end = message.find(b'"', start + 1)
         if start <= len(self._key) or message[start : start + 1] != b'"' or end < 0:
             return None
-        around = message[: start + 1] + message[end:]
-        if around.find(self._key, start) >= 0:
-            return None  # which of the two it is does not show here
+        around = message[:start] + _MARK + message[end + 1 :]
+        if around.count(_MARK) > 1:
+            return None  # which of the two it is would not show
         try:
             said = self._decode(around)
         except msgspec.MsgspecError:
             return None
-        if bytes(getattr(said, self._audio)) != b'""':
+        if bytes(getattr(said, self._audio)) != _MARK:
             return None  # it belongs to something else
         setattr(said, self._audio, msgspec.Raw(memoryview(message)[start : end + 1]))
         return said

@@ -76,6 +76,7 @@ class Session:
         self._react: React = self._keep
         self._cut_short: list[str] = []  # contexts that nobody was told of yet
         self._trouble: errors.BatchttsError | None = None
+        self._is_between = False  # the last message came while no script was spoken
         self._since = trio.current_time()  # what means nothing buys no time
         self._rests_since = self._since
         self._patience = trio.CancelScope()
@@ -107,6 +108,7 @@ class Session:
             await self._converse()
         if not await self._send(self._dialogue.dialect.hello()):
             raise errors.SessionLost("closed right after the greeting")
+        self._look_back()
 
     async def speak(self, script: str, context: str, listener: Listener) -> Timeline:
         """Have *script* spoken; what is heard goes to *listener* as it comes.
@@ -116,6 +118,7 @@ class Session:
             ScriptRejected, VoiceUnavailable: no attempt will ever succeed.
             RunError: nor will any other row.
         """
+        self._look_back()
         messages = self._dialogue.speak(script, context)
         if self._tape is not None:
             self._tape.asked(context, script)
@@ -153,6 +156,7 @@ class Session:
             AttemptError: this attempt failed, and with it the session.
             RunError: nor will any other.
         """
+        self._look_back()
         self._dialogue.begin(context)
         heard: list[str] = []
 
@@ -207,7 +211,7 @@ class Session:
                     return False
                 if self._trouble is not None:
                     break
-        if scope.cancelled_caught:
+        if scope.cancelled_caught and self._trouble is None:
             raise errors.Stalled(f"the provider took no {what} for {SEND_S:g} s")
         return True
 
@@ -228,6 +232,14 @@ class Session:
         if isinstance(event, Late):
             self._cut_short.append(event.context)
 
+    def _look_back(self) -> None:
+        """Raise what went wrong since the last script; the next one has no part in it."""
+        if self._trouble is not None and self._is_between:
+            self._is_between = False
+            if isinstance(self._trouble, errors.AttemptError):
+                self._trouble.charged = False
+            raise self._trouble
+
     async def _converse(self) -> None:
         """Hear the provider out, until it awaits a script or is not to be spoken to again."""
         self._since = trio.current_time()
@@ -241,7 +253,7 @@ class Session:
                     self._tape.waited()
                 self._digest(self._dialogue.receive_silence())
         self._rests_since = trio.current_time()
-        if self._trouble is not None:
+        if self._trouble is not None and not self._is_between:
             raise self._trouble
 
     def _talks(self) -> bool:
@@ -264,6 +276,7 @@ class Session:
 
     def hear_close(self, reason: CloseReason | None) -> None:
         """Take in the end of the connection."""
+        self._is_between = self._dialogue.state is State.IDLE
         code = reason.code if reason else None
         if self._tape is not None:
             self._tape.closed(code, (reason and reason.reason) or "")
@@ -275,6 +288,7 @@ class Session:
         return self._trouble is not None or self._dialogue.state is State.SPENT
 
     def _understand(self, receive: Callable[[Said], list[Event]], said: Said) -> None:
+        self._is_between = self._dialogue.state is State.IDLE
         try:
             events = receive(said)
         except errors.RemoteProtocolError as error:

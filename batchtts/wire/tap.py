@@ -17,6 +17,7 @@ from batchtts.wire.frames import Buffer, Cutter, Hear, masked
 
 _HEADERS_END = b"\r\n\r\n"
 _LONGEST_HEADERS = 64 * 1024
+_BANNER_BYTES = 4096
 _MASK_BYTES = 4
 
 
@@ -50,6 +51,7 @@ class Tap(trio.abc.Stream):
         self._is_passing = False
         self._has_waited = False
         self._sending = trio.Lock()
+        self._is_torn = False  # a frame did not leave to its end
         self.banner = b""
         self.on_end: Callable[[], None] = _nothing
 
@@ -75,8 +77,8 @@ class Tap(trio.abc.Stream):
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """Return what trio-websocket must see; nothing at the end of the stream."""
         passed = b""
-        while not passed:
-            if self._headers is None and not self._is_passing:
+        while not passed or (self._is_torn and self.is_cutting):  # no ping can be answered now
+            if self._cutter is None and self._headers is None and not self._is_passing:
                 await self._listened.wait()
             data = await self._read(max_bytes)
             if not data:
@@ -86,13 +88,21 @@ class Tap(trio.abc.Stream):
         return passed
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """Send as it is, whoever else is sending."""
+        """Send as it is, whoever else is sending; nothing behind half a frame.
+
+        Raises:
+            trio.BrokenResourceError: nobody is there, or an earlier send was cut short.
+        """
         try:
             self._sending.acquire_nowait()
         except trio.WouldBlock:
             await self._sending.acquire()
         try:
+            if self._is_torn:
+                raise trio.BrokenResourceError("the last frame was cut short")
+            self._is_torn = True
             await self._stream.send_all(data)
+            self._is_torn = False
         except trio.BrokenResourceError:
             self.on_end()
             raise
@@ -143,10 +153,6 @@ class Tap(trio.abc.Stream):
 
     def _pass_on(self, data: Buffer) -> bytes:
         """Return what of this is trio-websocket's."""
-        if not self.banner:
-            self.banner = bytes(data[:4096])
-            if data[:5] != b"HTTP/"[: len(data)]:
-                self._end()
         if self._is_passing:
             return bytes(data)
         if self._headers is not None:
@@ -160,12 +166,21 @@ class Tap(trio.abc.Stream):
     def _pass_headers(self, headers: bytearray, data: Buffer) -> bytes:
         """Keep back what comes behind the answer to the upgrade: those are frames."""
         headers += data
-        end = headers.find(_HEADERS_END) + len(_HEADERS_END)
-        if end < len(_HEADERS_END) and len(headers) < _LONGEST_HEADERS:
+        self.banner = bytes(headers[:_BANNER_BYTES])
+        if not _begins_http(self.banner):
+            self._end()
+            return bytes(headers)
+        end = headers.find(_HEADERS_END)
+        if end < 0 and len(headers) < _LONGEST_HEADERS:
             return b""
         come, self._headers = bytes(headers), None
-        if end < len(_HEADERS_END) or b" 101 " not in self.banner[:13]:
-            self._is_passing = True
+        if end < 0 or b" 101 " not in come[:13]:
+            self._is_passing = True  # a refusal, whose words may still be coming
             return come
+        end += len(_HEADERS_END)
         self._early = come[end:]
         return come[:end]
+
+
+def _begins_http(said: bytes) -> bool:
+    return said[:5] == b"HTTP/"[: len(said)]
