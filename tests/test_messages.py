@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
+from random import Random
+
 import msgspec
 import pybase64
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchtts.model import Word
@@ -34,6 +38,157 @@ def test_a_message_of_another_kind_may_hold_anything() -> None:
 def test_a_message_that_matters_must_fit(message: str) -> None:
     with pytest.raises(msgspec.MsgspecError):
         read(message)
+
+
+# A long value is found by its quotes, and nobody can tell.
+
+
+class Song(msgspec.Struct):
+    """A message with a long value."""
+
+    type: str
+    audio: msgspec.Raw = msgspec.Raw()
+    item: str | None = None
+    extra: msgspec.Raw = msgspec.Raw()
+
+
+KINDS = {"song", "end"}
+found, plainly = Reader(Song, KINDS, audio="audio"), Reader(Song, KINDS)
+
+LONG = "QUJD" * 300
+
+
+def told(read: Reader[Song], message: bytes) -> object:
+    """What is made of a message, or the kind of error."""
+    try:
+        said = read(message)
+    except (msgspec.MsgspecError, ValueError) as error:
+        return type(error)
+    return said and (said.type, bytes(said.audio), said.item, bytes(said.extra))
+
+
+_KEYS = ("type", "audio", "item", "extra", "x", '"', "\\", 'x"audio', "audio:", "naïve")
+_TEXTS = ("", "?", '"', '"?"', '"audio":"x"', '\\"audio\\":', "😀", "a/b", LONG, LONG + '"' + LONG)
+_KINDS_TOLD = ("song", "song", "end", "other")
+
+
+def compose(random: Random) -> bytes:
+    """An object with long values here and there, spelled in any way that JSON allows."""
+    said: list[tuple[str, object]] = [("type", random.choice(_KINDS_TOLD))]
+    said += [(random.choice(_KEYS), _value(random, 0)) for _ in range(random.randint(0, 4))]
+    said += random.choice(([], [("audio", LONG)], [("x", LONG)], [("x", {"audio": LONG})]))
+    random.shuffle(said)
+    return (_spell_object(random, said) + _space(random)).encode()
+
+
+def _value(random: Random, depth: int) -> object:
+    match random.randrange(7 if depth < 3 else 5):
+        case 0:
+            return random.choice((None, True, False, 0, -1, 2.5, 1e300))
+        case 1 | 2 | 3:
+            return random.choice(_TEXTS)
+        case 4:
+            return random.choice(_KINDS_TOLD)
+        case 5:
+            return [_value(random, depth + 1) for _ in range(random.randint(0, 3))]
+        case _:
+            size = random.randint(0, 3)
+            return {random.choice(_KEYS): _value(random, depth + 1) for _ in range(size)}
+
+
+def _space(random: Random) -> str:
+    return random.choice(("", "", "", "", " ", "  ", "\n", "\t"))
+
+
+def _spell(random: Random, value: object) -> str:
+    if isinstance(value, dict):
+        return _spell_object(random, list(value.items()))
+    if isinstance(value, list):
+        return "[" + ",".join(_spell(random, each) for each in value) + "]"
+    spelled = json.dumps(value, ensure_ascii=random.random() < 0.3)
+    return spelled.replace("/", "\\/") if random.random() < 0.3 else spelled
+
+
+def _spell_object(random: Random, members: list[tuple[str, object]]) -> str:
+    told = []
+    for key, value in members:
+        spelled = json.dumps(key)
+        if random.random() < 0.05:
+            spelled = spelled.replace("a", "\\u0061")
+        told.append(f"{spelled}{_space(random)}:{_space(random)}{_spell(random, value)}")
+    return "{" + f",{_space(random)}".join(told) + "}"
+
+
+@settings(max_examples=300)
+@given(st.randoms(use_true_random=False))
+def test_whatever_a_message_holds_it_is_read_alike(random: Random) -> None:
+    message = compose(random)
+    assert told(found, message) == told(plainly, message)
+
+
+def test_many_messages_are_read_alike() -> None:
+    random, kinds = Random(5), Counter[str]()
+    for _ in range(20_000):
+        message = compose(random)
+        made = told(found, message)
+        assert made == told(plainly, message)
+        kinds[type(made).__name__] += 1
+    assert min(kinds["tuple"], kinds["NoneType"], kinds["type"]) > 300  # read, left out, refused
+
+
+def test_a_message_that_breaks_off_is_unreadable_either_way() -> None:
+    random = Random(6)
+    for _ in range(5_000):
+        message = compose(random).rstrip()
+        broken = message[: random.randrange(len(message))]
+        error = told(found, broken)
+        assert error == told(plainly, broken)
+        assert error in (msgspec.DecodeError, msgspec.ValidationError)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        '{"type":"song","audio":"%s"}',
+        '{"type":"song","audio": "%s","item":"a"}',
+        '{"type":"song","audio":  "%s"}',
+        '{"audio":"%s","type":"song"}',
+        '{"type":"song","x":{"audio":"%s"}}',
+        '{"type":"song","x":{"audio":"%s"},"audio" :""}',
+        '{"type":"song","x":{"audio":"%s"},"audio" :"?"}',
+        '{"type":"song","audio":"%s","audio" :""}',
+        '{"type":"song","audio":"","audio":"%s"}',
+        '{"type":"song","audio":"%s","audio":"?"}',
+        '{"type":"song","audio":"%s","\\u0061udio":"x"}',
+        '{"type":"song","x\\"audio":"%s"}',
+        '{"type":"song","x":"\\"audio\\":\\"%s"}',
+        '{"type":"song","audio":"%s\\",\\"type\\":\\"end"}',
+        '{"type":"song","audio":"%s\\"}"}',
+        '{"type":"song","audio":"%s\\"","item":"a"}',
+        '{"type":"song","audio":"%s","item":"?"}',
+        '{"type":"song","audio":["%s"]}',
+        '{"type":"other","audio":"%s","item":5}',
+        '{"type":"end","audio":"%s","item":5}',
+        '{"audio":"%s"}',
+        '["audio","%s"]',
+        '"audio":"%s"',
+        '{"type":"song","audio":"%s"} ',
+        '{"type":"song","audio":"%s"}}',
+    ],
+)
+def test_a_long_value_is_found_wherever_it_stands(message: str) -> None:
+    spelled = (message % LONG).encode()
+    assert told(found, spelled) == told(plainly, spelled)
+
+
+def test_a_huge_value_is_found() -> None:
+    spelled = b'{"type":"song","audio":"' + b"A" * (1 << 24) + b'"}'
+    assert told(found, spelled) == told(plainly, spelled)
+
+
+def test_a_message_of_text_is_read_as_one_of_bytes() -> None:
+    spelled = f'{{"type":"song","audio":"{LONG}","item":"naïve"}}'
+    assert found(spelled) == plainly(spelled.encode())
 
 
 @given(st.binary())

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import struct
+from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import groupby
+from random import Random
 
 import pytest
 import trio
+import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
-from wsproto import ConnectionType, WSConnection
-from wsproto.events import (
-    AcceptConnection,
-    BytesMessage,
-    CloseConnection,
-    Ping,
-    Pong,
-    Request,
-    TextMessage,
-)
+from wsproto import ConnectionType
+from wsproto.connection import Connection
 from wsproto.frame_protocol import FrameProtocol
-from wsproto.utilities import ProtocolError
 
 from batchtts.wire.tap import Tap
+from tests.babble import Alone, babble, is_meant, pieces
 
 HEADERS = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n"
 SERVER = FrameProtocol(client=False, extensions=[])
@@ -58,14 +55,6 @@ async def drain(tap: Tap) -> tuple[bytes, list[bytes]]:
     while data := await tap.receive_some():
         passed += data
     return passed, messages
-
-
-def cut_up(data: bytes, sizes: Iterable[int]) -> list[bytes]:
-    pieces, at = [], 0
-    for size in sizes:
-        pieces.append(data[at : at + size])
-        at += size
-    return [piece for piece in [*pieces, data[at:]] if piece]
 
 
 async def test_text_behind_the_headers_is_put_aside() -> None:
@@ -125,66 +114,229 @@ async def test_nothing_is_cut_before_somebody_listens() -> None:
     assert await drain(tap) == (b"", [b"early", b"late"])
 
 
-# The same as wsproto alone, whatever is said and however it is cut into pieces.
-
-words = st.text(max_size=300)
-
-
-def fragmented(first: str, second: str) -> bytes:
-    begun = FrameProtocol(client=False, extensions=[])
-    return bytes(begun.send_data(first, fin=False)) + bytes(begun.send_data(second, fin=True))
-
-
-frames = st.one_of(
-    words.map(text),
-    words.map(text),
-    st.binary(max_size=20).map(SERVER.ping).map(bytes),
-    st.binary(max_size=20).map(SERVER.pong).map(bytes),
-    st.binary(max_size=20).map(lambda it: bytes(SERVER.send_data(it, fin=True))),
-    st.builds(fragmented, words, words),
-    st.just(bytes(SERVER.close(1000))),
-    st.binary(min_size=1, max_size=12),
-)
-
-Said = tuple[str, object]
+@given(st.randoms(use_true_random=False))
+def test_wsproto_alone_would_have_heard_the_same(random: Random) -> None:
+    said = babble(random)
+    passed, told = trio.run(drain, Tap(Pieces(list(filter(None, pieces(random, HEADERS + said))))))
+    ours, alone = Alone(), Alone()
+    ours.feed(passed.removeprefix(HEADERS))
+    ours.heard["message"] = [*told, *map(plain, ours.heard["message"])]
+    alone.feed(said)
+    alone.heard["message"] = [plain(message) for message in alone.heard["message"]]
+    assert ours.heard == alone.heard or is_meant(said, ours.heard, alone.heard)
 
 
-def heard_by_wsproto(data: bytes) -> list[Said]:
-    """What wsproto makes of frames: whole messages, pings, pongs, a close or an error."""
-    client, server = WSConnection(ConnectionType.CLIENT), WSConnection(ConnectionType.SERVER)
-    server.receive_data(client.send(Request(host="here", target="/")))
-    assert list(server.events())
-    client.receive_data(server.send(AcceptConnection()))
-    assert list(client.events())
-    found: list[Said] = []
-    parts: list[str] = []
-    try:
-        client.receive_data(data)
-        for event in client.events():
-            match event:
-                case TextMessage() | BytesMessage():
-                    plain = event.data if isinstance(event.data, str) else repr(bytes(event.data))
-                    parts.append(plain)
-                    if event.message_finished:
-                        found.append(("message", "".join(parts)))
-                        parts.clear()
-                case Ping() | Pong():
-                    found.append((type(event).__name__, bytes(event.payload)))
-                case CloseConnection():
-                    found.append(("close", event.code))
-                case _:
-                    raise AssertionError(event)
-    except ProtocolError:
-        found.append(("error", None))
-    return found
+def plain(message: object) -> bytes:
+    """A message as it is told here."""
+    return message.encode() if isinstance(message, str) else repr(message).encode()
 
 
-@given(st.lists(frames, max_size=8), st.lists(st.integers(1, 40), max_size=40))
-def test_wsproto_alone_would_have_heard_the_same(said: list[bytes], sizes: list[int]) -> None:
-    data = b"".join(said)
-    passed, cut_out = trio.run(drain, Tap(Pieces(cut_up(HEADERS + data, sizes))))
-    ours: list[Said] = [("message", message.decode(errors="replace")) for message in cut_out]
-    ours += heard_by_wsproto(passed.removeprefix(HEADERS))
-    alone = heard_by_wsproto(data)
-    for kind in ("message", "Ping", "Pong", "close", "error"):
-        assert [it for it in ours if it[0] == kind] == [it for it in alone if it[0] == kind]
+# The answer to the upgrade.
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 12, 13, 14])
+async def test_the_answer_may_come_in_the_smallest_pieces(size: int) -> None:
+    said = HEADERS + text("one")
+    tap = Tap(Pieces([said[at : at + size] for at in range(0, len(said), size)]))
+    assert await drain(tap) == (HEADERS, [b"one"])
+    assert tap.banner.startswith(HEADERS)
+
+
+async def test_a_refusal_is_no_end_before_its_words_have_come() -> None:
+    ends: list[str] = []
+    head = b"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 4\r\n\r\n"
+    tap = Tap(Pieces([head, b"wait"]))
+    tap.on_end = lambda: ends.append("end")
+    assert await tap.receive_some() == head
+    assert ends == []
+    assert await tap.receive_some() == b"wait"
+    assert await tap.receive_some() == b""
+    assert ends == ["end"]
+
+
+async def test_headers_without_an_end_are_passed_on_at_last() -> None:
+    endless = [b"HTTP/1.1 101 OK\r\n", *[b"X: " + b"x" * 1021] * 64]
+    passed, told = await drain(Tap(Pieces([*endless])))
+    assert (passed, told) == (b"".join(endless), [])
+
+
+# What is sent.
+
+
+@dataclass
+class Slow(Pieces):
+    """A peer that takes a byte at a time, and stops after some; two senders at once break it."""
+
+    stops_after: int = 1 << 30
+    taken: bytearray = field(default_factory=bytearray)
+    senders: int = 0
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        self.senders += 1
+        assert self.senders == 1
+        for byte in bytes(data):
+            await trio.lowlevel.checkpoint()
+            if len(self.taken) == self.stops_after:
+                await trio.sleep_forever()
+            self.taken.append(byte)
+        self.senders -= 1
+
+
+async def test_messages_leave_whole_whoever_else_is_sending() -> None:
+    stream = Slow([])
+    tap = Tap(stream)
+    async with trio.open_nursery() as nursery:
+        for _ in range(5):
+            nursery.start_soon(tap.say, ["one", "two"])
+            nursery.start_soon(tap.send_all, b"\x89\x80mask")
+    server = Connection(ConnectionType.SERVER)
+    server.receive_data(bytes(stream.taken))
+    kinds = [type(event).__name__ for event in server.events()]
+    assert Counter(kinds) == {"TextMessage": 10, "Ping": 5}
+    in_a_row = [len(list(run)) for kind, run in groupby(kinds) if kind == "TextMessage"]
+    assert all(number % 2 == 0 for number in in_a_row)  # what is said at once stays together
+
+
+async def test_every_message_has_a_mask_of_its_own() -> None:
+    stream = Pieces([])
+    await Tap(stream).say(["same"] * 20)
+    frames = b"".join(stream.sent)
+    masks = {frames[at + 2 : at + 6] for at in range(0, len(frames), 10)}
+    assert len(frames) == 200
+    assert len(masks) == 20
+
+
+async def test_nothing_is_sent_behind_half_a_frame() -> None:
+    stream, ends = Slow([], stops_after=5), list[str]()
+    tap = Tap(stream)
+    tap.on_end = lambda: ends.append("end")
+    with trio.move_on_after(0.05) as scope:
+        await tap.say(["so long a message"])
+    assert scope.cancelled_caught
+    with pytest.raises(trio.BrokenResourceError):
+        await tap.send_all(b"goodbye")
+    assert (len(stream.taken), ends) == (5, ["end"])
+
+
+@dataclass
+class Deaf(Pieces):
+    """A peer that takes nothing any more."""
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        await trio.lowlevel.checkpoint()
+        raise trio.BrokenResourceError
+
+
+async def test_the_last_words_of_a_peer_that_takes_nothing_are_heard_to_the_end() -> None:
+    ping = bytes(SERVER.ping(b"there?"))
+    tap, told, ends = Tap(Deaf([HEADERS, ping, text("sorry"), ping])), list[bytes](), list[str]()
+    tap.on_end = lambda: ends.append("end")
+    assert await tap.receive_some() == HEADERS
+    tap.listen(told.append, told.append)
+    assert await tap.receive_some() == ping
+    with pytest.raises(trio.BrokenResourceError):
+        await tap.send_all(b"pong")
+    assert await tap.receive_some() == b""
+    assert (told, ends) == ([b"sorry"], ["end", "end"])
+
+
+# Sockets that share a room.
+
+
+async def connected() -> tuple[trio.SocketStream, trio.SocketStream]:
+    ours, theirs = trio.socket.socketpair()
+    return trio.SocketStream(ours), trio.SocketStream(theirs)
+
+
+async def test_who_shares_a_room_hears_nobody_else() -> None:
+    room, heard = bytearray(64), dict[str, list[bytes]]()
+
+    async def hear(name: str, stream: trio.SocketStream) -> None:
+        async with stream:
+            heard[name] = (await drain(Tap(stream, room)))[1]
+
+    async def say(name: str, stream: trio.SocketStream) -> None:
+        async with stream:
+            await stream.send_all(HEADERS)
+            for number in range(200):
+                await stream.send_all(text(f"{name} {number} " + name * (number % 97)))
+
+    async with trio.open_nursery() as nursery:
+        for name in "abcde":
+            ours, theirs = await connected()
+            nursery.start_soon(hear, name, ours)
+            nursery.start_soon(say, name, theirs)
+    for name, messages in heard.items():
+        assert messages == [f"{name} {n} {name * (n % 97)}".encode() for n in range(200)]
+
+
+async def test_what_is_passed_on_does_not_change_when_the_room_does() -> None:
+    room = bytearray(1024)
+    ours, theirs = await connected()
+    async with ours, theirs:
+        tap = Tap(ours, room)
+        said = b"\x01\x02so"
+        await theirs.send_all(HEADERS + said)
+        assert await tap.receive_some() == HEADERS
+        tap.listen(pytest.fail, pytest.fail)
+        passed = await tap.receive_some()
+        await theirs.send_all(b"\x80\x02on")
+        behind = await tap.receive_some()
+        room[:] = bytes(len(room))
+        assert (passed, behind) == (said, b"\x80\x02on")
+
+
+async def test_a_flood_lets_others_have_their_turn() -> None:
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            await trio.lowlevel.checkpoint()
+            turns += 1
+
+    ours, theirs = await connected()
+    async with ours, trio.open_nursery() as nursery:
+        async with theirs:
+            await theirs.send_all(HEADERS + text("x") * 10_000)
+        nursery.start_soon(others)
+        assert len((await drain(Tap(ours, bytearray(100))))[1]) == 10_000
+        nursery.cancel_scope.cancel()
+    assert turns >= 150  # of 300 reads
+
+
+async def test_a_reset_is_the_end() -> None:
+    ends: list[str] = []
+    async with trio.open_nursery() as nursery:
+        [listener] = await nursery.start(partial(trio.serve_tcp, reset, 0, host="127.0.0.1"))
+        ours = await trio.testing.open_stream_to_socket_listener(listener)
+        async with ours:
+            tap = Tap(ours, bytearray(1024))
+            tap.on_end = lambda: ends.append("end")
+            await ours.send_all(b"GET / HTTP/1.1")
+            with pytest.raises(trio.BrokenResourceError), trio.fail_after(5):
+                await tap.receive_some()
+        nursery.cancel_scope.cancel()
+    assert ends == ["end"]
+
+
+async def reset(stream: trio.SocketStream) -> None:
+    await stream.receive_some()
+    stream.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_LINGER, struct.pack("ii", 1, 0))
+    await stream.aclose()
+
+
+async def test_a_tap_that_is_closed_while_it_reads_says_so() -> None:
+    ours, theirs = await connected()
+    tap = Tap(ours, bytearray(1024))
+
+    async def read() -> None:
+        with pytest.raises(trio.ClosedResourceError):
+            await tap.receive_some()
+
+    async with theirs, trio.open_nursery() as nursery:
+        nursery.start_soon(read)
+        await trio.testing.wait_all_tasks_blocked()
+        await tap.aclose()
+    with pytest.raises(trio.BrokenResourceError):
+        await tap.receive_some()
