@@ -52,7 +52,7 @@ async def opened(*, taps: bool) -> AsyncIterator[Opened]:
             ends: list[WebSocketConnection] = []
 
             async def answer() -> None:
-                request = await wrap_server_stream(nursery, far, message_queue_size=16)  # type: ignore[arg-type]
+                request = await wrap_server_stream(nursery, far, message_queue_size=16)
                 ends.append(await request.accept())
 
             nursery.start_soon(answer)
