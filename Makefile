@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types slow bench format clean
+.PHONY: help demo test check lint types slow bench guard format clean
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -30,6 +30,9 @@ slow: $(VENV)/.slow  ## Run the tests that take minutes.
 
 bench: $(VENV)/.bench  ## Measure, with peers beside us (under five minutes).
 	$(BIN)/python -m benchmarks
+
+guard: $(VENV)/.bench  ## Count instructions: fails if something has become slower.
+	$(BIN)/python -m benchmarks.guard
 
 format: $(VENV)/.check  ## Put the code in order.
 	$(BIN)/ruff check --fix-only .

@@ -25,7 +25,7 @@ from batchtts.record.lines import VERSION, Header
 from batchtts.record.store import Store, occupy
 from batchtts.run.agenda import survey
 from batchtts.run.memory import recall
-from benchmarks.replay import noise
+from benchmarks.frames import noise
 
 LINES = 10_000  # that become durable together
 FRAMES = 1200  # of audio a row, 50 ms

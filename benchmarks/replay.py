@@ -2,54 +2,60 @@
 
 It knows just enough of Together's protocol to be spoken to: it accepts the upgrade,
 greets, and answers each commit with the same utterance as fast as the socket takes
-it. The context id is the client's, so a frame is two pieces, the long one shared by
-all utterances. It serves until its standard input ends, and answers each line there
-with what it has done so far.
+it, or one message every so often. The context id is the client's, so a frame is two
+pieces, the long one shared by all utterances. It serves until its standard input
+ends, and answers each line there with what it has done so far; the line ``quiet``
+puts an end to its pings.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import selectors
 import socket
+import ssl
 import subprocess
 import sys
 import time
-from array import array
-from base64 import b64encode
-from collections import deque
-from dataclasses import dataclass
-from functools import lru_cache
-from hashlib import sha1
-from random import Random
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Self
 
-import msgspec
+from benchmarks.connection import Connection
+from benchmarks.frames import Script, noise
+from benchmarks.pulse import Pings, Pulse
+from benchmarks.tls import AUTHORITY, Secure, certify
 
-RATE_HZ = 24_000
 GREETING = "listening on "
 BACKLOG = 4096
+QUIET = "quiet"
 
-# RFC 6455, 1.3 and 5.2.
-_ACCEPT = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-_FIN, _MASKED = 0x80, 0x80
-_TEXT, _CLOSE, _PING, _PONG = 0x1, 0x8, 0x9, 0xA
-
-_RECEIVE_BYTES = 1 << 16
-_PIECES = 512  # buffers in one system call; Linux takes 1,024
+_GOLDEN = 0.618  # spreads what comes again and again over its period
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Served:
-    """What a server has done since it began."""
+    """What a server has done since it began.
+
+    Attributes:
+        open: Connections that are open now.
+        longest_pong_s: The longest wait for the answer to a ping.
+    """
 
     cpu_s: float
     connections: int
     commits: int
     sent_bytes: int
+    open: int = 0
+    pings: int = 0
+    pongs: int = 0
+    longest_pong_s: float = 0.0
 
     def since(self, earlier: Served) -> Served:
         """Return what was done after *earlier*."""
@@ -58,17 +64,42 @@ class Served:
             connections=self.connections - earlier.connections,
             commits=self.commits - earlier.commits,
             sent_bytes=self.sent_bytes - earlier.sent_bytes,
+            open=self.open,
+            pings=self.pings - earlier.pings,
+            pongs=self.pongs - earlier.pongs,
+            longest_pong_s=self.longest_pong_s,
         )
 
 
 class Replay:
-    """A server in a process of its own, which ends with the block or with us."""
+    """A server in a process of its own, which ends with the block or with us.
+
+    Attributes:
+        environment: What a client needs in its own to trust the server.
+    """
 
     def __init__(
-        self, *, utterance_s: float, delta_bytes: int = 16_384, context: bool = True
+        self,
+        *,
+        utterance_s: float,
+        delta_bytes: int = 16_384,
+        context: bool = True,
+        tls: bool = False,
+        every_s: float = 0.0,
+        ping_s: float = 0.0,
     ) -> None:
+        """Start it.
+
+        Args:
+            tls: With a certificate that is made now and gone afterwards.
+            every_s: Between two messages on one connection; 0 is as fast as it goes.
+            ping_s: Between two pings on one connection; 0 is none.
+        """
+        self._where = TemporaryDirectory(prefix="replay-") if tls else None
         options = [f"--utterance-s={utterance_s}", f"--delta-bytes={delta_bytes}"]
+        options += [f"--every-s={every_s}", f"--ping-s={ping_s}"]
         options += [] if context else ["--no-context"]
+        options += [f"--tls={self._where.name}"] if self._where else []
         self._process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.replay", *options],
             stdin=subprocess.PIPE,
@@ -77,7 +108,9 @@ class Replay:
             bufsize=1,
         )
         self.port = int(self._line().removeprefix(GREETING).rpartition(":")[2])
-        self.url = f"ws://127.0.0.1:{self.port}"
+        self.url = f"{'wss' if tls else 'ws'}://127.0.0.1:{self.port}"
+        authority = Path(self._where.name, AUTHORITY) if self._where else None
+        self.environment: Mapping[str, str] = {"SSL_CERT_FILE": str(authority)} if authority else {}
 
     def __enter__(self) -> Self:
         return self
@@ -89,11 +122,24 @@ class Replay:
         traceback: TracebackType | None,
     ) -> None:
         self._process.communicate()
+        if self._where is not None:
+            self._where.cleanup()
+
+    def environment_of_client(self) -> dict[str, str]:
+        """Our own environment, and the authority to be trusted."""
+        return {**os.environ, **self.environment}
 
     def served(self) -> Served:
         """Ask what was done so far."""
+        return self._ask("")
+
+    def quiet(self) -> Served:
+        """Have it send no more pings."""
+        return self._ask(QUIET)
+
+    def _ask(self, question: str) -> Served:
         assert self._process.stdin is not None
-        self._process.stdin.write("\n")
+        self._process.stdin.write(f"{question}\n")
         return Served(**json.loads(self._line()))
 
     def _line(self) -> str:
@@ -104,192 +150,21 @@ class Replay:
         return line.strip()
 
 
-def noise(seconds: float) -> bytes:
-    """Return mono s16le at 24 kHz that nothing can compress, about 12 dB below full scale."""
-    random = Random(0)
-    samples = array("h", random.randbytes(2 * round(seconds * RATE_HZ)))
-    for at, sample in enumerate(samples):
-        samples[at] = sample // 4
-    if sys.byteorder == "big":
-        samples.byteswap()
-    return samples.tobytes()
-
-
-def frame(opcode: int, payload: bytes, *, more_bytes: int = 0) -> bytes:
-    """Return an unmasked frame, or the beginning of one that *more_bytes* will follow."""
-    size = len(payload) + more_bytes
-    if size < 126:
-        head = bytes([_FIN | opcode, size])
-    elif size < 1 << 16:
-        head = bytes([_FIN | opcode, 126]) + size.to_bytes(2, "big")
-    else:
-        head = bytes([_FIN | opcode, 127]) + size.to_bytes(8, "big")
-    return head + payload
-
-
-class Script:
-    """The utterance that answers every commit, cut into frames."""
-
-    def __init__(self, pcm: bytes, delta_bytes: int, *, context: bool) -> None:
-        starts = range(0, len(pcm), delta_bytes)
-        deltas = [b64encode(pcm[at : at + delta_bytes]).decode() for at in starts]
-        item = "conversation.item"
-        self._messages = [
-            {"type": f"{item}.audio_output.delta", "item_id": "tts_1", "delta": delta}
-            for delta in deltas
-        ]
-        self._messages.append({"type": f"{item}.audio_output.done", "item_id": "tts_1"})
-        self._whole = None if context else [frame(_TEXT, _encode(it)) for it in self._messages]
-        self._begun = lru_cache(self._begin)
-
-    def answer(self, context: str) -> list[bytes]:
-        """Return the frames of one utterance, in pieces."""
-        if self._whole is not None:
-            return self._whole
-        tail = context.encode() + b'"}'
-        return [piece for begun in self._begun(len(tail)) for piece in (begun, tail)]
-
-    def _begin(self, tail_bytes: int) -> list[bytes]:
-        """The frames up to the context id; their lengths depend on its length only."""
-        return [
-            frame(_TEXT, _encode(message)[:-1] + b',"context_id":"', more_bytes=tail_bytes)
-            for message in self._messages
-        ]
-
-
-_encode = msgspec.json.encode
-
-
-class _Said(msgspec.Struct):
-    """The parts of a client's message that matter here."""
-
-    type: str
-    text: str = ""
-    context_id: str = "default"
-
-
-_decode = msgspec.json.Decoder(_Said).decode
-
-
-class Connection:
-    """One client. Bytes in, pieces out; never waits."""
-
-    def __init__(self, peer: socket.socket, script: Script) -> None:
-        self.peer = peer
-        self.commits = 0
-        self.sent_bytes = 0
-        self.ended = False
-        self._script = script
-        self._upgraded = False
-        self._inbox = bytearray()
-        self._outbox: deque[bytes | memoryview] = deque()
-
-    @property
-    def unsent(self) -> bool:
-        """Whether the socket was full."""
-        return bool(self._outbox)
-
-    def receive(self) -> None:
-        """Take in what has come, and answer it."""
-        try:
-            data = self.peer.recv(_RECEIVE_BYTES)
-        except ConnectionError:
-            data = b""
-        self.ended = not data
-        self._inbox += data
-        if not self._upgraded:
-            self._upgrade()
-        if self._upgraded:
-            self._read_frames()
-        self.send()
-
-    def send(self) -> None:
-        """Send as much as the socket takes."""
-        while self._outbox:
-            pieces = [self._outbox[at] for at in range(min(len(self._outbox), _PIECES))]
-            try:
-                sent = self.peer.sendmsg(pieces)
-            except BlockingIOError:
-                return
-            except ConnectionError:
-                self.ended = True
-                return
-            self.sent_bytes += sent
-            self._forget(sent)
-
-    def _forget(self, sent: int) -> None:
-        while sent:
-            piece = self._outbox.popleft()
-            if sent < len(piece):
-                self._outbox.appendleft(memoryview(piece)[sent:])
-            sent -= min(sent, len(piece))
-
-    def _upgrade(self) -> None:
-        head, blank, rest = bytes(self._inbox).partition(b"\r\n\r\n")
-        if not blank:
-            return
-        lines = (line.partition(b":") for line in head.split(b"\r\n")[1:])
-        headers = {name.strip().lower(): value.strip() for name, _, value in lines}
-        accept = b64encode(sha1(headers[b"sec-websocket-key"] + _ACCEPT).digest())
-        self._inbox[:] = rest
-        self._upgraded = True
-        self._outbox.append(
-            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
-            b"Connection: Upgrade\r\nSec-WebSocket-Accept: " + accept + b"\r\n\r\n"
-        )
-        self._say({"type": "session.created", "event_id": "evt_1", "session": {"id": "s-1"}})
-
-    def _say(self, message: dict[str, object]) -> None:
-        self._outbox.append(frame(_TEXT, _encode(message)))
-
-    def _read_frames(self) -> None:
-        while len(self._inbox) >= 6:
-            opcode, at, size = _head(self._inbox)
-            if size < 0 or len(self._inbox) < at + size:
-                return
-            payload = _unmask(self._inbox[at : at + size], self._inbox[at - 4 : at])
-            del self._inbox[: at + size]
-            self._answer(opcode, payload)
-
-    def _answer(self, opcode: int, payload: bytes) -> None:
-        if opcode == _TEXT:
-            said = _decode(payload)
-            if said.type == "input_text_buffer.append":
-                self._say({"type": "conversation.item.input_text.received", "text": said.text})
-            elif said.type == "input_text_buffer.commit":
-                self.commits += 1
-                self._outbox.extend(self._script.answer(said.context_id))
-        elif opcode == _PING:
-            self._outbox.append(frame(_PONG, payload))
-        elif opcode == _CLOSE:
-            self._outbox.append(frame(_CLOSE, payload))
-            self.send()
-            self.ended = True
-
-
-def _head(data: bytearray) -> tuple[int, int, int]:
-    """Return opcode, start and length of a client's frame; a length below 0 is not known yet."""
-    size, at = data[1] & ~_MASKED, 2
-    if size >= 126:
-        at = 4 if size == 126 else 10
-        size = int.from_bytes(data[2:at], "big") if len(data) >= at else -1
-    return data[0] & 0x0F, at + 4, size
-
-
-def _unmask(payload: bytearray, mask: bytearray) -> bytes:
-    size = len(payload)
-    whole = (bytes(mask) * (size // 4 + 1))[:size]
-    unmasked = int.from_bytes(payload, "little") ^ int.from_bytes(whole, "little")
-    return unmasked.to_bytes(size, "little")
-
-
 class Server:
     """All connections, in one thread."""
 
-    def __init__(self, script: Script) -> None:
+    def __init__(
+        self, script: Script, tls: ssl.SSLContext | None, *, every_s: float, ping_s: float
+    ) -> None:
         self._script = script
+        self._tls = tls
+        self._every_s = every_s
+        self._ping_s = ping_s
         self._ready = selectors.DefaultSelector()
+        self._pulse = Pulse()
+        self._pings = Pings()
         self._connections = 0
+        self._open = 0
         self._commits = 0
         self._sent_bytes = 0
 
@@ -301,22 +176,45 @@ class Server:
             self._ready.register(sys.stdin, selectors.EVENT_READ, None)
             print(f"{GREETING}127.0.0.1:{listener.getsockname()[1]}", flush=True)
             while True:
-                for key, events in self._ready.select():
+                for key, events in self._ready.select(self._pulse.wait_s(time.monotonic())):
                     if isinstance(key.data, Connection):
                         self._move(key.data, events)
                     elif key.fileobj is listener:
                         self._accept(listener)
-                    elif sys.stdin.readline():
-                        self._report()
+                    elif question := sys.stdin.readline():
+                        self._report(question.strip())
                     else:
                         return
+                self._pulse.beat(time.monotonic())
 
     def _accept(self, listener: socket.socket) -> None:
-        peer, _ = listener.accept()
-        peer.setblocking(False)
-        peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        plain, _ = listener.accept()
+        plain.setblocking(False)
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        peer = plain if self._tls is None else Secure(plain, self._tls)
         self._connections += 1
-        self._ready.register(peer, selectors.EVENT_READ, Connection(peer, self._script))
+        self._open += 1
+        connection = Connection(peer, self._script, self._pings, paced=self._every_s > 0)
+        self._ready.register(peer, selectors.EVENT_READ, connection)
+        now, phase = time.monotonic(), self._connections * _GOLDEN % 1.0
+        if self._every_s:
+            every_s = self._every_s
+            self._pulse.add(now + phase * every_s, every_s, lambda: self._drip(connection))
+        if self._ping_s:
+            ping_s = self._ping_s
+            self._pulse.add(now + phase * ping_s, ping_s, lambda: self._ping(connection))
+
+    def _drip(self, connection: Connection) -> bool:
+        if not connection.ended:
+            connection.drip()
+            self._move(connection, selectors.EVENT_WRITE)
+        return not connection.ended
+
+    def _ping(self, connection: Connection) -> bool:
+        if self._ping_s and not connection.ended:
+            connection.ping()
+            self._move(connection, selectors.EVENT_WRITE)
+        return bool(self._ping_s) and not connection.ended
 
     def _move(self, connection: Connection, events: int) -> None:
         commits, sent_bytes = connection.commits, connection.sent_bytes
@@ -329,19 +227,26 @@ class Server:
         if connection.ended:
             self._ready.unregister(connection.peer)
             connection.peer.close()
+            self._open -= 1
             return
         wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if connection.unsent else 0)
         if self._ready.get_key(connection.peer).events != wanted:
             self._ready.modify(connection.peer, wanted, connection)
 
-    def _report(self) -> None:
-        told = {
-            "cpu_s": time.process_time(),
-            "connections": self._connections,
-            "commits": self._commits,
-            "sent_bytes": self._sent_bytes,
-        }
-        print(json.dumps(told), flush=True)
+    def _report(self, question: str) -> None:
+        if question == QUIET:
+            self._ping_s = 0.0
+        done = Served(
+            cpu_s=time.process_time(),
+            connections=self._connections,
+            commits=self._commits,
+            sent_bytes=self._sent_bytes,
+            open=self._open,
+            pings=self._pings.sent,
+            pongs=self._pings.answered,
+            longest_pong_s=self._pings.longest_s,
+        )
+        print(json.dumps(asdict(done)), flush=True)
 
 
 def allow_sockets() -> None:
@@ -356,10 +261,14 @@ def main() -> None:
     parser.add_argument("--utterance-s", type=float, default=5.0)
     parser.add_argument("--delta-bytes", type=int, default=16_384)
     parser.add_argument("--no-context", action="store_true", help="leave context_id out")
+    parser.add_argument("--tls", type=Path, metavar="DIR", help="put the authority there")
+    parser.add_argument("--every-s", type=float, default=0.0, help="between two messages")
+    parser.add_argument("--ping-s", type=float, default=0.0, help="between two pings")
     options = parser.parse_args()
     allow_sockets()
-    pcm = noise(options.utterance_s)
-    Server(Script(pcm, options.delta_bytes, context=not options.no_context)).serve()
+    script = Script(noise(options.utterance_s), options.delta_bytes, context=not options.no_context)
+    tls = certify(options.tls) if options.tls else None
+    Server(script, tls, every_s=options.every_s, ping_s=options.ping_s).serve()
 
 
 if __name__ == "__main__":
