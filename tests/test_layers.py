@@ -38,7 +38,15 @@ PURE = (
     " job.ping job.plan lots model notices record.names"
     " review.checks run.pace server.faultfile server.faults server.knobs text wire"
 ).split()
-IMPURE = ("wire.line", "wire.link", "wire.registry", "wire.session", "wire.tap", "wire.tape")
+IMPURE = (
+    "wire.line",
+    "wire.link",
+    "wire.registry",
+    "wire.session",
+    "wire.sockets",
+    "wire.tap",
+    "wire.tape",
+)
 OUTSIDE = (
     "asyncio concurrent datetime glob http importlib io logging multiprocessing os pathlib pyarrow"
     " random secrets select shutil signal socket soundfile soxr ssl subprocess sys tempfile"

@@ -30,13 +30,12 @@ from batchtts.wire.dialogue import Dialogue, Patience
 from batchtts.wire.frames import LARGEST_BYTES
 from batchtts.wire.provider import Addressed, Headers, bearer
 from batchtts.wire.session import CLOSE_S, ERRORS, Session, Tape
+from batchtts.wire.sockets import Intake, Secure
 from batchtts.wire.tap import Tap
 
 CONNECT_S = 10.0  # for TCP and TLS, and again for upgrade and greeting
 
 RECEIVE_BUFFER_BYTES = 256 * 1024
-
-TLS_BUFFER_BYTES = 128 * 1024  # of records that are read at once
 
 MESSAGE_QUEUE = 16  # unread ones that do not keep a ping from being answered
 
@@ -68,7 +67,7 @@ class Line:
         key_variable: Where the key came from, for messages.
         headers: What the key looks like in the handshake request.
         key_file: The same, if it came from a file.
-        room: Where all connections receive; see Tap.
+        room: Where all connections receive; see sockets.
     """
 
     name: str
@@ -79,7 +78,9 @@ class Line:
     patience: Patience = field(default_factory=Patience)
     key_file: str | None = None
     tls: ssl.SSLContext | None = field(default=None, repr=False)
-    room: bytearray = field(default_factory=lambda: bytearray(RECEIVE_BUFFER_BYTES), repr=False)
+    room: bytearray = field(
+        default_factory=lambda: bytearray(RECEIVE_BUFFER_BYTES), repr=False, compare=False
+    )
 
     @classmethod
     def to(cls, callee: Callee, url: str, key: str | None, *, key_file: str | None = None) -> Line:
@@ -202,7 +203,7 @@ class Line:
         return [(name.encode(), value.encode()) for name, value in headers]
 
     async def _open_stream(self) -> Tap:
-        parts = urlsplit(self.url)
+        parts, room = urlsplit(self.url), memoryview(self.room)
         host, port = _address(parts)
         try:
             stream = await trio.open_tcp_stream(host, port)
@@ -213,13 +214,8 @@ class Line:
                 f"{self.where}: no host can have this name", hint=_RIGHT_ENDPOINT
             ) from error
         if parts.scheme == "ws":
-            return Tap(stream, self.room)
-        secure = trio.SSLStream(
-            _Wide(stream),
-            self.tls or ssl.create_default_context(),
-            server_hostname=host,
-            https_compatible=True,
-        )
+            return Tap(stream, Intake(stream, room).read)
+        secure = Secure(stream, self.tls or ssl.create_default_context(), host, room)
         is_secure = False
         try:
             await secure.do_handshake()
@@ -229,7 +225,7 @@ class Line:
         finally:
             if not is_secure:
                 await trio.aclose_forcefully(stream)
-        return Tap(secure)
+        return Tap(secure, secure.read)
 
     def _untrusted(self, cause: BaseException | None) -> errors.BatchttsError:
         if isinstance(cause, ssl.SSLCertVerificationError):
@@ -298,28 +294,6 @@ class Line:
         if isinstance(error, errors.ScriptRejected):
             return errors.ProviderDown(f"{self.where}: refuses the session: {error}")
         return error
-
-
-class _Wide(trio.abc.Stream):
-    """A stream that gives more at once to who leaves it open how much: TLS does.
-
-    Eight records, where a socket gives four and one of them in pieces.
-    """
-
-    def __init__(self, stream: trio.abc.Stream) -> None:
-        self._stream = stream
-
-    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        return await self._stream.receive_some(max_bytes or TLS_BUFFER_BYTES)
-
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        await self._stream.send_all(data)
-
-    async def wait_send_all_might_not_block(self) -> None:
-        await self._stream.wait_send_all_might_not_block()
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
 
 
 async def _hang_up(ws: WebSocketConnection) -> None:

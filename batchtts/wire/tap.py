@@ -9,11 +9,13 @@ message, in their order.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import trio
 
 from batchtts.wire.frames import Buffer, Cutter, Hear, masked
+
+Receive = Callable[[], Awaitable[Buffer]]
 
 _HEADERS_END = b"\r\n\r\n"
 _LONGEST_HEADERS = 64 * 1024
@@ -34,22 +36,20 @@ class Tap(trio.abc.Stream):
         banner: What came first.
     """
 
-    def __init__(self, stream: trio.abc.Stream, room: bytearray | None = None) -> None:
+    def __init__(self, stream: trio.abc.Stream, receive: Receive | None = None) -> None:
         """Read from a stream.
 
         Args:
-            room: Where a socket's bytes are received before they are looked at. Any
-                number of taps may share it: nothing stays there while others run.
+            receive: How, if not by its own receive_some(). What it returns may be
+                overwritten as soon as others run: nothing of it is kept.
         """
         self._stream = stream
-        self._socket = stream.socket if room and isinstance(stream, trio.SocketStream) else None
-        self._room = memoryview(room or b"")
+        self._receive = receive
         self._headers: bytearray | None = bytearray()  # None once they are whole
         self._early = b""  # what came with them
         self._cutter: Cutter | None = None
         self._listened = trio.Event()
         self._is_passing = False
-        self._has_waited = False
         self._sending = trio.Lock()
         self._is_torn = False  # a frame did not leave to its end
         self.banner = b""
@@ -123,29 +123,12 @@ class Tap(trio.abc.Stream):
         if early:
             return early
         try:
-            if self._socket is None:
+            if self._receive is None:
                 return await self._stream.receive_some(max_bytes)
-            return await self._read_socket(self._socket)
+            return await self._receive()
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             self._end()
             raise
-        except OSError as error:  # a SocketStream would make the same of it
-            self._end()
-            raise trio.BrokenResourceError(f"{error}") from error
-
-    async def _read_socket(self, socket: trio.socket.SocketType) -> Buffer:
-        """Receive without a pause behind it, in which others would receive to the same place."""
-        if self._has_waited:
-            await trio.lowlevel.checkpoint_if_cancelled()
-        else:
-            await trio.lowlevel.checkpoint()
-        self._has_waited = False
-        while True:
-            try:
-                return self._room[: os.readv(socket.fileno(), [self._room])]
-            except BlockingIOError:
-                await trio.lowlevel.wait_readable(socket)
-                self._has_waited = True
 
     def _end(self) -> None:
         self._is_passing = True
