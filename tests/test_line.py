@@ -479,6 +479,32 @@ async def test_a_certificate_that_the_line_trusts_is_accepted(authority: trustme
         session.close()
 
 
+async def test_long_audio_comes_over_tls_as_it_is(authority: trustme.CA) -> None:
+    async with (
+        serving(encrypted(provide_at_length, tls_of(authority))) as address,
+        trio.open_nursery() as connections,
+    ):
+        line = line_to(f"wss://{address}", tls=trusting(authority))
+        for number in range(2):
+            session = await line.call(connections, DIALECT)
+            heard = await speak(session, "Call me Ishmael.", f"u{number}")
+            assert heard == b"Call me Ishmael." * 100_000
+            session.close()
+
+
+async def provide_at_length(ws: WebSocketConnection) -> None:
+    """Greet, and answer a script with its text again and again, in deltas of 16 KiB."""
+    await hello(ws)
+    append = json.loads(await ws.get_message())
+    await ws.get_message()
+    about = {"context_id": append["context_id"], "item_id": "tts_1"}
+    audio = append["text"].encode() * 100_000
+    for at in range(0, len(audio), 16_384):
+        delta = pybase64.b64encode(audio[at : at + 16_384]).decode()
+        await ws.send_message(json.dumps({"type": f"{AUDIO}.delta", "delta": delta, **about}))
+    await ws.send_message(json.dumps({"type": f"{AUDIO}.done", **about}))
+
+
 async def test_a_server_without_tls_is_told() -> None:
     async with serving(http("400 Bad Request")) as address:
         error = await refusal(line_to(f"wss://{address}"))

@@ -100,7 +100,6 @@ class Secure(trio.abc.Stream):
             trio.BrokenResourceError, trio.ClosedResourceError: none will come.
         """
         room = self._room[:max_bytes]
-        await self._flush()
         while not (size := self._decrypt(room)) and not self._is_over:
             await self._flush()
             await self._fill()
