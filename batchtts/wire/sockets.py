@@ -15,6 +15,8 @@ import trio
 
 from batchtts.wire.frames import Buffer
 
+_RECORDS_BYTES = 64 * 1024  # that are received at once; TLS keeps as much for each connection
+
 
 class Intake:
     """Receives from a socket into a room."""
@@ -66,7 +68,7 @@ class Secure(trio.abc.Stream):
             room: See the module.
         """
         self._stream = stream
-        self._intake = Intake(stream, room)
+        self._intake = Intake(stream, room[:_RECORDS_BYTES])
         self._room = room
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
