@@ -186,6 +186,14 @@ def test_a_huge_value_is_found() -> None:
     assert told(found, spelled) == told(plainly, spelled)
 
 
+@pytest.mark.parametrize("space", ["", " "])
+def test_what_a_long_value_holds_is_not_looked_at(space: str) -> None:
+    """The one difference, and the proof that there is another way: a JSON string it is not."""
+    spelled = f'{{"type":"song","audio":{space}"{LONG}\x01"}}'.encode()
+    assert told(plainly, spelled) is msgspec.DecodeError
+    assert told(found, spelled) == ("song", f'"{LONG}\x01"'.encode(), None, b"")
+
+
 def test_a_message_of_text_is_read_as_one_of_bytes() -> None:
     spelled = f'{{"type":"song","audio":"{LONG}","item":"naïve"}}'
     assert found(spelled) == plainly(spelled.encode())
