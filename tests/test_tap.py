@@ -219,6 +219,19 @@ async def test_nothing_is_sent_behind_half_a_frame() -> None:
     assert (len(stream.taken), ends) == (5, ["end"])
 
 
+async def test_a_ping_that_comes_while_we_send_is_passed_on() -> None:
+    ping, ours = bytes(SERVER.ping(b"there?")), Slow([HEADERS], stops_after=5)
+    tap = Tap(ours)
+    assert await tap.receive_some() == HEADERS
+    tap.listen(ours.sent.append, ours.sent.append)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(tap.say, ["so long a message"])
+        await trio.testing.wait_all_tasks_blocked()
+        ours.pieces += [ping, text("one")]
+        assert await tap.receive_some() == ping
+        nursery.cancel_scope.cancel()
+
+
 @dataclass
 class Deaf(Pieces):
     """A peer that takes nothing any more."""

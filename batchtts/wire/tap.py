@@ -97,16 +97,17 @@ class Tap(trio.abc.Stream):
             self._sending.acquire_nowait()
         except trio.WouldBlock:
             await self._sending.acquire()
+        is_sent = False
         try:
             if self._is_torn:
                 raise trio.BrokenResourceError("the last frame was cut short")
-            self._is_torn = True
             await self._stream.send_all(data)
-            self._is_torn = False
+            is_sent = True
         except trio.BrokenResourceError:
             self.on_end()
             raise
         finally:
+            self._is_torn = not is_sent
             self._sending.release()
 
     async def wait_send_all_might_not_block(self) -> None:
