@@ -39,6 +39,7 @@ from batchtts.run.memory import recall
 from batchtts.run.summary import Summary
 from tests import e2e
 from tests.e2e import Server, ask, serving
+from tests.entries import told_by
 
 SCRIPTS = e2e.sentences(8) | {"mute": ""}  # the last one is refused
 SPOKEN = len(SCRIPTS) - 1
@@ -144,7 +145,7 @@ def swap(one: Path, other: Path) -> None:
 
 def told(ledger: Ledger) -> dict[str, Result]:
     """The last lines of a ledger, by id."""
-    addresses = [at for at, it in ledger.entries() if isinstance(it, Entry) and it.id]
+    addresses = [at for at, it in told_by(ledger) if isinstance(it, Entry) and it.id]
     return {it.id: it for it in ledger.results(addresses) if it is not None}
 
 
@@ -287,7 +288,7 @@ def test_a_ledger_without_a_header_is_given_one(made: Made) -> None:
     assert repair(out).left == 0
     assert look(out) == []
     with Ledger.peek(path) as ledger:
-        found = [it for _, it in ledger.entries() if isinstance(it, Entry) and it.ledger]
+        found = [it for _, it in told_by(ledger) if isinstance(it, Entry) and it.ledger]
     [manifest] = [it.manifest for it in found]
     assert manifest == str((made.here / "m99.csv").resolve())
 

@@ -95,7 +95,9 @@ def test_nothing_may_follow_a_line(tail: bytes) -> None:
     assert not is_whole(encode(DONE)[:-1] + tail)
 
 
-@pytest.mark.parametrize("data", [b"", b"\n", b"{}\n", b'{"id":"a","status":"done"}\n'])
+@pytest.mark.parametrize(
+    "data", [b"", b"\n", b"{}\n", b'{"id":"a","status":"done"}\n', b',"crc":"00000000"}\n']
+)
 def test_what_has_no_checksum_is_not_whole(data: bytes) -> None:
     assert not is_whole(data)
 
@@ -130,7 +132,7 @@ def test_of_a_line_that_is_cut_in_its_id_there_is_no_id(row_id: str, data: st.Da
         (b'{"id":"\\ud83d\\ude00","sta', "😀", True),
         (b'{"id":"\\q","status":"done"}\n', None, True),
         (b'{"id":7}\n', None, True),
-        (b'{"ledger":2,"manifest":"m.csv"\n', None, True),
+        (b'{"ledger":3,"manifest":"m.csv"\n', None, True),
         (b'xx,"crc":"0123abcd"}\n', None, True),
         (b"my own notes\n", None, False),
         (b"\0\0\0\n", None, False),

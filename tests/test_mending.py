@@ -103,11 +103,14 @@ class Desk:
         assert data.count(old) == 1
         self.layout.ledger.write_bytes(data.replace(old, new))
 
-    def lost(self, *, thorough: bool = False) -> tuple[list[str], list[Result]]:
+    def lost(
+        self, *, thorough: bool = False, backwards: bool = False
+    ) -> tuple[list[str], list[Result]]:
         """The ids whose audio is lost, and the lines that are renewed."""
         with Ledger.open(self.layout.ledger) as ledger:
             past = recall(ledger).past
             addresses = np.sort(past.addresses[past.kinds == DONE])
+            addresses = addresses[::-1] if backwards else addresses
             places, renewed = find_lost(ledger, self.layout.root, addresses, thorough=thorough)
             told = [it.id for it in ledger.results(addresses[places].tolist()) if it]
         return told, renewed
@@ -397,6 +400,41 @@ def test_lost_and_touched_files_are_told_apart(desk: Desk) -> None:
     (desk.layout.root / "e.wav").unlink()
     lost, renewed = desk.lost()
     assert (lost, [it.id for it in renewed]) == (["d", "e"], ["b", "f"])
+
+
+@pytest.mark.parametrize("is_folded", [False, True], ids=["lines", "snapshot"])
+def test_lost_audio_is_found_in_whatever_order_it_is_looked_for(
+    desk: Desk, is_folded: bool
+) -> None:
+    desk.write(*(desk.done(name) for name in "abcd"))
+    if is_folded:
+        with Ledger.open(desk.layout.ledger) as ledger:
+            ledger.fold(HEADER, recall(ledger).past.in_order())
+    desk.write(desk.done("e"), desk.done("f"))
+    (desk.layout.root / "a.wav").unlink()
+    (desk.layout.root / "b.wav").write_bytes(SOUND + b"and more")
+    os.utime(desk.layout.root / "c.wav", ns=(5, 5))
+    (desk.layout.root / "e.wav").unlink()
+    (desk.layout.root / "f.wav").write_bytes(SOUND.swapcase())
+    for backwards in (False, True):
+        lost, renewed = desk.lost(backwards=backwards)
+        assert sorted(lost) == ["a", "b", "e", "f"]
+        assert [it.id for it in renewed] == ["c"]
+
+
+def test_the_names_of_all_files_are_remembered_and_whose_they_are(desk: Desk) -> None:
+    told = [
+        Result(id="a", status="done", path="wav/0f/Ahab~1.v2.wav"),
+        Result(id="b", status="failed"),
+    ]
+    desk.write(HEADER, *told)
+    with Ledger.open(desk.layout.ledger) as ledger:
+        ledger.fold(HEADER, recall(ledger).past.in_order())
+        ledger.append([HEADER, Result(id="c", status="pending", path="C.flac")])
+        stems, owners = recall(ledger).names()
+    assert stems.tolist() == [hash("ahab~1.v2"), hash("c")]
+    assert owners.tolist() == [hash("a"), hash("c")]
+    assert [it.tolist() for it in recall(None).names()] == [[], []]
 
 
 def test_a_result_without_a_file_is_not_whole(desk: Desk) -> None:

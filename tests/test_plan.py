@@ -40,11 +40,20 @@ def ints(*numbers: int) -> Ints:
     return np.array(numbers, np.int64)
 
 
-def past(*lines: tuple[int, Status, str]) -> Past:
+def past(*lines: tuple[int, Status, str], room: int = 0) -> Past:
     """What the ledger tells, line by line; a line's address is its place times ten."""
-    return Past.of(
-        Told(each[0], 10 * at, each[1], short(each[2]), at, at / 4) for at, each in enumerate(lines)
+    told = (
+        Told(
+            ints(each[0]),
+            ints(10 * at),
+            np.array([KINDS[each[1]]], np.uint8),
+            ints(short(each[2])),
+            ints(at),
+            np.array([at / 4]),
+        )
+        for at, each in enumerate(lines)
     )
+    return Past.of(told, room=room)
 
 
 def plan(rows: dict[int, str], told: Past) -> Plan:
@@ -68,8 +77,10 @@ def test_the_last_line_about_an_id_counts() -> None:
     assert told.costs_usd.tolist() == [0.25, 1.25]
 
 
-@given(past_lines)
-def test_the_past_is_what_a_dictionary_would_remember(lines: list[tuple[int, Status, str]]) -> None:
+@given(past_lines, st.integers(0, 30))
+def test_the_past_is_what_a_dictionary_would_remember(
+    lines: list[tuple[int, Status, str]], room: int
+) -> None:
     remembered: dict[int, tuple[int, int, int, int, float]] = {}
     for at, (row, status, fingerprint) in enumerate(lines):
         *_, characters, cost_usd = remembered.get(row, (0, 0.0))
@@ -80,7 +91,7 @@ def test_the_past_is_what_a_dictionary_would_remember(lines: list[tuple[int, Sta
             characters + at,
             cost_usd + at / 4,
         )
-    told = past(*lines)
+    told = past(*lines, room=room)
     assert told.id_hashes.tolist() == sorted(remembered)
     columns = (
         told.addresses,

@@ -16,7 +16,7 @@ import pytest
 
 from batchtts import errors
 from batchtts.errors import Exit
-from batchtts.record.results import results_schema
+from batchtts.record.columns import results_schema
 from batchtts.wire import registry
 from tests.e2e import LINGER_S
 

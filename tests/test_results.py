@@ -20,10 +20,11 @@ from batchtts.job.manifest import Manifest, scan
 from batchtts.job.plan import sum_usd
 from batchtts.model import Result, Word
 from batchtts.record import disk
+from batchtts.record.columns import results_schema
 from batchtts.record.ledger import Ledger
 from batchtts.record.lines import VERSION as LEDGER_VERSION
 from batchtts.record.lines import Header
-from batchtts.record.results import Fold, results_schema
+from batchtts.record.results import Fold
 from batchtts.record.store import Layout
 
 VERSION = "0.1.0"
@@ -198,6 +199,38 @@ def test_units_and_version_are_in_the_file(desk: Desk) -> None:
     assert msgspec.json.decode(told[b"batchtts"])["batchtts"] == VERSION
     schema = pq.read_schema(desk.root / "results.parquet")
     assert schema.field("ttfa_s").metadata[b"unit"] == b"s"
+
+
+def test_many_rows_say_what_their_lines_say_and_nothing_of_each_other(desk: Desk) -> None:
+    """More rows than are looked up together; of every third the ledger tells nothing."""
+    ids = [f"r{i}" for i in range(9000)]
+    told = {
+        row_id: msgspec.structs.replace(
+            DONE if i % 2 else FAILED,
+            id=row_id,
+            text_chars=i,
+            started_at=1_700_000_000 + i / 8,
+            cost_usd=i / 4,
+            words=(Word(row_id, i, i + 0.5),) if i % 7 == 0 else None,
+        )
+        for i, row_id in enumerate(ids)
+        if i % 3
+    }
+    texts = [row_id * (i % 4) or None for i, row_id in enumerate(ids)]
+    manifest = desk.scan(table(id=ids, text=texts))
+    tally = desk.fold(manifest, *reversed(told.values())).write()
+    assert dict(tally.status) == {"done": 3000, "failed": 3000, "pending": 3000}
+    assert tally.cost_usd == sum(it.cost_usd or 0.0 for it in told.values())
+    assert tally.audio_s == sum(it.audio_s or 0.0 for it in told.values())
+    names = "id status path text_chars sha256 audio_s rtf attempts segments error_code".split()
+    names += "error_message synth_s characters_sent cost_usd".split()
+    for row, row_id, text in zip(desk.results().to_pylist(), ids, texts, strict=True):
+        it = told.get(row_id) or Result(id=row_id, status="pending", text_chars=len(text or ""))
+        assert {name: row[name] for name in names} == {name: getattr(it, name) for name in names}
+        assert row["provider"] == (it.provider or None)
+        assert row["started_at"] == (it.started_at and datetime.fromtimestamp(it.started_at, UTC))
+        assert row["words"] == (it.words and [msgspec.structs.asdict(word) for word in it.words])
+    assert desk.failed().rows == 3000
 
 
 # The manifest's own columns

@@ -16,8 +16,7 @@ import pyarrow.parquet as pq
 
 from batchtts.audit.finding import Finding, Kind
 from batchtts.audit.reading import Reading
-from batchtts.model import Result
-from batchtts.record.results import as_columns, as_row, results_schema
+from batchtts.record.columns import as_columns, results_schema
 from batchtts.record.store import Layout
 
 _ROWS_AT_ONCE = 4096
@@ -106,15 +105,12 @@ class Derived:
         settled = np.flatnonzero([it != "pending" for it in batch["status"].to_pylist()])
         batch = batch.take(pa.array(settled))
         expected = self._expected(batch["id"].to_pylist())
-        unlike = [
-            name
-            for name, ours in zip(_OWN.names, expected, strict=True)
-            if not batch[name].equals(ours)
-        ]
+        whole = pa.Table.from_batches([batch])
+        unlike = [name for name in _OWN.names if not whole[name].equals(expected[name])]
         if not unlike:
             return
         found = {name: batch[name].to_pylist() for name in unlike}
-        ours = {name: expected[_OWN.names.index(name)].to_pylist() for name in unlike}
+        ours = {name: expected[name].to_pylist() for name in unlike}
         for at, row_id in enumerate(batch["id"].to_pylist()):
             for name in unlike:
                 if not _is_same(found[name][at], ours[name][at]):
@@ -123,21 +119,17 @@ class Derived:
                     yield _of_results("results_differ", told, row_id)
                     break
 
-    def _expected(self, ids: list[str]) -> list[pa.Array]:
+    def _expected(self, ids: list[str]) -> pa.Table:
         """What the results' own columns should be for some rows."""
         past = self.reading.past
         at = past.find(np.array([hash(it) for it in ids], dtype=np.int64))
-        addresses = [int(past.addresses[it]) if it >= 0 else -1 for it in at.tolist()]
-        spent = [
-            (int(past.characters_sent[it]), float(past.costs_usd[it])) if it >= 0 else (0, 0.0)
-            for it in at.tolist()
-        ]
-        told = self.reading.ledger.results(addresses)
-        rows: list[Result] = [
-            as_row(result, row_id, "", cost)
-            for result, row_id, cost in zip(told, ids, spent, strict=True)
-        ]
-        return as_columns(rows)
+        addresses, characters = np.full(len(at), -1), np.zeros(len(at), np.int64)
+        costs = np.zeros(len(at))
+        known, at = at >= 0, at[at >= 0]
+        addresses[known], characters[known] = past.addresses[at], past.characters_sent[at]
+        costs[known] = past.costs_usd[at]
+        told = self.reading.ledger.results(addresses.tolist())
+        return as_columns(told, ids, [None] * len(ids), characters, costs)
 
     def _twice(self) -> Iterator[Finding]:
         counts = np.unique(np.array(self._ids, dtype=np.int64), return_counts=True)[1]

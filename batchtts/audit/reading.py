@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import numpy as np
+import pyarrow as pa
 
 from batchtts.audit.finding import Finding
-from batchtts.job.plan import Ints, Past, Told, short
-from batchtts.record import lines
+from batchtts.job.plan import Ints, Past, Told
+from batchtts.record import lines, snapshot
 from batchtts.record.hashes import sha256_of
 from batchtts.record.ledger import Ledger
-from batchtts.record.lines import Damaged, Entry
+from batchtts.record.lines import Damaged
 
 _BEGIN = b'{"ledger":'  # of the first line
-_decode = msgspec.json.Decoder(Entry).decode
 
 
 @dataclass(slots=True)
@@ -112,29 +110,24 @@ class Reading:
 
     def _told(self) -> Iterator[Told]:
         yield from self._told_by_snapshot()
-        for address, entry in self.ledger.entries():
-            if isinstance(entry, Damaged):
-                self.damaged.append((address, entry))
-                continue
-            self._lines += 1
-            self.has_header |= entry.ledger is not None
-            if entry.id is not None:
+        for block in self.ledger.blocks():
+            self.damaged.extend((it.address, it) for it in block.damaged)
+            self._lines += len(block.entries)
+            self.has_header |= any(entry.ledger is not None for entry in block.entries)
+            for entry, address in zip(block.entries, block.addresses.tolist(), strict=True):
                 self._see(address, entry.path)
-                yield entry.told(entry.id, address)
+            yield block.told
 
     def _told_by_snapshot(self) -> Iterator[Told]:
         address = 0
         for count, group in self.ledger.groups():
-            columns = [] if group is None else [it.to_pylist() for it in group.columns]
-            for place, row in enumerate(zip(*columns, strict=True)):
-                if _is_true(row):
-                    row_id, status, print_, path, characters, cost_usd, _ = row
-                    self._see(address + place, path)
-                    spent = characters, cost_usd
-                    yield Told(hash(row_id), address + place, status, print_, *spent)
-                else:
-                    self.lost_rows += 1
-            self.lost_rows += count if group is None else 0
+            if group is not None:
+                true = np.flatnonzero(snapshot.are_true(group))
+                group, addresses = group.take(pa.array(true)), address + true
+                for place, path in zip(addresses.tolist(), group["path"].to_pylist(), strict=True):
+                    self._see(place, path)
+                yield snapshot.tell(group, addresses)
+            self.lost_rows += count - (len(group) if group is not None else 0)
             address += count
         head = self.ledger.head
         if self.ledger.flaw is not None and head is not None and head.snapshot is not None:
@@ -153,7 +146,7 @@ class Reading:
         if tail:
             number = self._lines + len(self.damaged) + 1
             address = self.ledger.folded_rows + size_bytes
-            self.damaged.append((address, lines.examine(tail, number)))
+            self.damaged.append((address, lines.examine(tail, number, address)))
             self.is_torn = True
 
     def _check_is_ledger(self) -> None:
@@ -163,13 +156,3 @@ class Reading:
         is_begun = len(damaged) == 1 and (damaged[0].is_ours or _BEGIN.startswith(damaged[0].raw))
         if is_none and not is_begun and not self.ledger.flaw:
             raise lines.not_a_ledger(self.path)
-
-
-def _is_true(row: Sequence[Any]) -> bool:
-    """Whether a row of a snapshot holds a whole line, and says what the line says."""
-    row_id, status, fingerprint, path, _, _, line = row
-    if not lines.is_whole(line):
-        return False
-    entry = _decode(line)
-    told = entry.id, entry.status, short(entry.fingerprint), entry.path
-    return told == (row_id, status, fingerprint, path)

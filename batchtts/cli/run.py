@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 from pathlib import Path
 
 import click
@@ -69,6 +70,8 @@ def run(ctx: click.Context, /, manifest: Path, show_settings: bool, **flags: obj
       batchtts run book.csv -o out/book --column id=line,text=words
       batchtts run jobs/nightly.toml --show-settings
     """
+    # Before pyarrow is imported: its own allocator keeps tens of megabytes that nobody uses.
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     from batchtts.cli import talk
     from batchtts.job.salvage import salvage
     from batchtts.job.settings import load

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from array import array
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, NamedTuple
@@ -53,14 +52,26 @@ class Fingerprints:
 
 
 class Told(NamedTuple):
-    """What one ledger line tells of an id."""
+    """What some ledger lines tell of their ids, oldest first: arrays of one length.
 
-    id_hash: int
-    address: int
-    status: Status
-    fingerprint: int  # its first 64 bits
-    characters_sent: int = 0
-    cost_usd: float = 0.0
+    Attributes:
+        id_hashes: hash() of the ids.
+        addresses: Where the lines are found.
+        kinds: What their status makes of the row; see KINDS.
+        fingerprints: The first 64 bits of each, as a signed number.
+        characters_sent, costs_usd: See sum_usd().
+    """
+
+    id_hashes: Ints
+    addresses: Ints
+    kinds: Kinds
+    fingerprints: Ints
+    characters_sent: Ints
+    costs_usd: Floats
+
+
+#: Of the columns of Told.
+_TYPES = (np.int64, np.int64, np.uint8, np.int64, np.int64, np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,24 +94,24 @@ class Past:
     costs_usd: Floats
 
     @classmethod
-    def of(cls, lines: Iterable[Told]) -> Past:
-        """Fold lines, oldest first; the last one about an id counts, and what all have cost."""
-        hashes, addresses, kinds, prints, sent, costs = _columns(lines)
+    def of(cls, told: Iterable[Told], *, room: int = 0) -> Past:
+        """Fold lines, oldest first; the last one about an id counts, and what all have cost.
+
+        Args:
+            room: For so many lines at least; memory that is not used costs nothing.
+        """
+        columns = _joined(told, room)
+        hashes = next(columns)
         # Of equal ids the stable order puts the last line last; that one is kept.
         order = np.argsort(hashes, kind="stable")
-        ordered = hashes[order]
-        if not len(ordered):
-            return cls(hashes, addresses, kinds, prints, sent, costs)
-        first = np.flatnonzero(np.append([True], ordered[1:] != ordered[:-1]))
-        keep = order[np.append(first[1:], len(ordered)) - 1]
-        return cls(
-            hashes[keep],
-            addresses[keep],
-            kinds[keep],
-            prints[keep],
-            np.add.reduceat(sent[order], first),
-            np.add.reduceat(costs[order], first),
-        )
+        hashes = hashes[order]
+        is_last = np.append(hashes[1:] != hashes[:-1], [True])[: len(hashes)]
+        if is_last.all():
+            return cls(hashes, *(column[order] for column in columns))
+        keep, first = order[is_last], np.flatnonzero(np.append([True], is_last[:-1]))
+        addresses, kinds, prints = (next(columns)[keep] for _ in range(3))
+        sums = (np.add.reduceat(column[order], first) for column in columns)
+        return cls(hashes[is_last], addresses, kinds, prints, *sums)
 
     def find(self, id_hashes: Ints) -> Ints:
         """Return for each id its place in the arrays, or -1."""
@@ -119,13 +130,18 @@ class Past:
             columns = (self.addresses[some], self.characters_sent[some], self.costs_usd[some])
             yield from zip(*(column.tolist() for column in columns), strict=True)
 
-    def spoken(self, lost: Ints, sound: Ints) -> tuple[Ints, Ints]:
-        """Return the fingerprints of what is done and not lost, ascending, and where each is.
+    def spoken(self, wanted: Ints, *, lost: Ints, sound: Ints) -> tuple[Ints, Ints]:
+        """Return those of some fingerprints that are done and not lost, and where each is.
 
-        Of lines with the same fingerprint those in *sound* come first.
+        Of lines with the same fingerprint those in *sound* come first. The fingerprints
+        come back ascending.
         """
-        done = np.flatnonzero((self.kinds == DONE) & ~np.isin(self.addresses, lost))
-        done = done[np.argsort(~np.isin(self.addresses[done], sound), kind="stable")]
+        done = np.flatnonzero(self.kinds == DONE)
+        done = done[places(np.unique(wanted), self.fingerprints[done]) >= 0]
+        if len(done):
+            done = done[places(np.sort(lost), self.addresses[done]) < 0]
+            is_sound = places(np.sort(sound), self.addresses[done]) >= 0
+            done = done[np.argsort(~is_sound, kind="stable")]
         prints, at = np.unique(self.fingerprints[done], return_index=True)
         return prints, self.addresses[done[at]]
 
@@ -203,7 +219,9 @@ def make_plan(id_hashes: Ints, fingerprints: Ints, past: Past) -> Plan:
     def recalled(values: np.ndarray[Any, Any], otherwise: int) -> np.ndarray[Any, Any]:
         if not len(values):
             return np.full(len(place), otherwise, dtype=values.dtype)
-        return np.where(known, values[place], otherwise).astype(values.dtype)
+        found = values[place]
+        found[~known] = otherwise
+        return found
 
     kinds = recalled(past.kinds, NEW)
     addresses = recalled(past.addresses, -1)
@@ -211,7 +229,8 @@ def make_plan(id_hashes: Ints, fingerprints: Ints, past: Past) -> Plan:
     changed = known & ~same & (kinds == DONE)
     kinds[changed] = CHANGED
     kinds[known & ~same & (kinds == FAILED)] = NEW
-    is_missed = np.isin(past.id_hashes, id_hashes, invert=True) & (past.kinds != NEW)
+    is_missed = past.kinds != NEW
+    is_missed[place[known]] = False
     return Plan(
         kinds=kinds,
         addresses=np.where(same & (kinds != NEW), addresses, -1),
@@ -251,7 +270,7 @@ def find_spoken(
     Returns:
         Those of *rows*, and for each the address of a line that tells of its audio.
     """
-    prints, addresses = past.spoken(lost, sound)
+    prints, addresses = past.spoken(fingerprints[rows], lost=lost, sound=sound)
     at = places(prints, fingerprints[rows])
     return rows[at >= 0], addresses[at[at >= 0]]
 
@@ -295,21 +314,18 @@ def contested(names: Ints, ids: Ints) -> frozenset[int]:
     return frozenset(values[counts > 1].tolist())
 
 
-def _columns(lines: Iterable[Told]) -> tuple[Ints, Ints, Kinds, Ints, Ints, Floats]:
-    hashes, addresses, prints, sent = (array("q") for _ in range(4))
-    kinds, costs = array("B"), array("d")
-    for line in lines:
-        hashes.append(line.id_hash)
-        addresses.append(line.address)
-        kinds.append(KINDS[line.status])
-        prints.append(line.fingerprint)
-        sent.append(line.characters_sent)
-        costs.append(line.cost_usd)
-    return (
-        np.array(hashes, dtype=np.int64),
-        np.array(addresses, dtype=np.int64),
-        np.array(kinds, dtype=np.uint8),
-        np.array(prints, dtype=np.int64),
-        np.array(sent, dtype=np.int64),
-        np.array(costs, dtype=np.float64),
-    )
+def _joined(told: Iterable[Told], room: int) -> Iterator[np.ndarray[Any, Any]]:
+    """Yield the columns whole, one by one; nobody else has them."""
+    columns = [np.empty(room, dtype) for dtype in _TYPES]
+    size = 0
+    for some in told:
+        parts: Sequence[np.ndarray[Any, Any]] = some
+        begin, size = size, size + len(some.addresses)
+        for column, part in zip(columns, parts, strict=True):
+            if size > len(column):
+                column.resize(size + size // 8, refcheck=False)
+            column[begin:size] = part
+    while columns:
+        column = columns.pop(0)
+        column.resize(size, refcheck=False)
+        yield column

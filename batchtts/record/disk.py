@@ -108,9 +108,16 @@ def truncate(descriptor: int, size_bytes: int) -> None:
 
 def sync_directory(path: Path | str) -> None:
     """Make the names in a directory durable."""
+    with opened_directory(path) as descriptor:
+        os.fsync(descriptor)
+
+
+@contextmanager
+def opened_directory(path: Path | str) -> Iterator[int]:
+    """Have a descriptor of a directory for a while."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(descriptor)
+        yield descriptor
     finally:
         os.close(descriptor)
 

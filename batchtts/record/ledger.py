@@ -20,27 +20,30 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 
 from batchtts.errors import LedgerBroken
+from batchtts.job.plan import Ints
 from batchtts.lots import lots
 from batchtts.model import Result
-from batchtts.record import disk, lines, snapshot, tail
-from batchtts.record.lines import VERSION, Damaged, Entry, Header, Place
+from batchtts.record import disk, file, lines, snapshot, tail
+from batchtts.record.block import Block
+from batchtts.record.lines import VERSION, Entry, Header, Place
 from batchtts.record.snapshot import Kept, Snapshot
 
 Line = TypeVar("Line")
 
-_USUAL_BYTES = 1024  # a line is seldom longer
 _HEAD_BYTES = 64 * 1024  # more than two headers have
-_AT_ONCE = 8192  # addresses looked up together
+_SHORT_BYTES = 256  # a line is seldom shorter
+_AT_ONCE = 1024  # lines that are decoded together
 _HEADS = 8  # the first two lines, though damage may have made more of them
 _COPIED_BYTES = 1 << 20
 
 _decode_entry = msgspec.json.Decoder(Entry).decode
 _decode_header = msgspec.json.Decoder(Header).decode
-_decode_place = msgspec.json.Decoder(Place).decode
-_decode_result = msgspec.json.Decoder(Result).decode
+_decode_places = msgspec.json.Decoder(Place).decode_lines
+_decode_results = msgspec.json.Decoder(Result).decode_lines
 
 
 class Ledger:
@@ -136,6 +139,11 @@ class Ledger:
         """Rows of the snapshot; addresses from here on are in the file."""
         return self._snapshot.rows if self._snapshot is not None else 0
 
+    @property
+    def most_lines(self) -> int:
+        """There are hardly more lines, nor rows of the snapshot, than this together."""
+        return self.folded_rows + self.unfolded_bytes // _SHORT_BYTES
+
     def append(self, told: Iterable[Header | Result]) -> list[int]:
         """Write lines and make them durable; return the address of each.
 
@@ -169,37 +177,22 @@ class Ledger:
         """Yield the row groups of the snapshot; see `Snapshot.groups`."""
         return self._snapshot.groups() if self._snapshot is not None else iter(())
 
-    def entries(self) -> Iterator[tuple[int, Entry | Damaged]]:
-        """Yield the address and the content of every line in the file, oldest first.
+    def blocks(self) -> Iterator[Block]:
+        """Yield what the lines in the file tell, oldest first.
 
         Raises:
             LedgerBroken: a line that only a later version can have written.
         """
-        offset = 0
-        for number, line in enumerate(self._raw(), start=1):
-            yield self.folded_rows + offset, self._examine(line, number)
-            offset += len(line)
+        address, number = self.folded_rows, 1
+        for data in file.blocks(self._descriptor, self.size_bytes):
+            block = Block.read(data, self.path, address, number)
+            yield block
+            address, number = address + len(data), number + block.count
 
-    def _raw(self) -> Iterator[bytes]:
-        # Not by its name: whoever writes it may fold it meanwhile.
-        offset, tail = 0, b""
-        while data := os.pread(
-            self._descriptor, min(_COPIED_BYTES, self.size_bytes - offset), offset
-        ):
-            offset += len(data)
-            *whole, tail = (tail + data).split(b"\n")
-            yield from (line + b"\n" for line in whole)
-
-    def _examine(self, line: bytes, number: int) -> Entry | Damaged:
-        if not lines.is_whole(line):
-            return lines.examine(line, number)
-        try:
-            return _decode_entry(line)
-        except msgspec.MsgspecError as error:
-            raise LedgerBroken(
-                f"{self.path}, line {number}: nothing that this batchtts knows: {error}",
-                hint="upgrade batchtts",
-            ) from None
+    @property
+    def _at_once(self) -> int:
+        """Addresses to be looked up together: for all of them a row group is read once."""
+        return _AT_ONCE if self._snapshot is None else snapshot.GROUP_ROWS
 
     def results(self, addresses: Iterable[int]) -> Iterator[Result | None]:
         """Yield the result at each address; None for an address below zero.
@@ -207,50 +200,55 @@ class Ledger:
         Raises:
             LedgerBroken: what is there is damaged.
         """
-        return self._decoded(addresses, _decode_result)
+        for some in lots(addresses, self._at_once):
+            wanted = np.array(some, np.int64)
+            is_told = wanted >= 0
+            told = self._decoded(wanted[is_told], _decode_results)
+            if is_told.all():
+                yield from told
+            else:
+                yield from (next(told) if it else None for it in is_told.tolist())
 
     def places(self, addresses: Iterable[int]) -> Iterator[Place]:
         """Yield where the audio of each result is, and how large.
 
+        Args:
+            addresses: Ascending, from 0.
+
         Raises:
             LedgerBroken: as results().
         """
-        return (place for place in self._decoded(addresses, _decode_place) if place is not None)
+        for some in lots(addresses, self._at_once):
+            wanted = np.array(some, np.int64)
+            is_old = wanted < self.folded_rows
+            if self._snapshot is not None:
+                yield from self._snapshot.places_at(wanted[is_old])
+            yield from self._decoded(wanted[~is_old], _decode_places)
 
-    def _decoded(
-        self, addresses: Iterable[int], decode: Callable[[bytes], Line]
-    ) -> Iterator[Line | None]:
-        for some in lots(addresses, _AT_ONCE):
-            for address, line in zip(some, self._lines_at(some), strict=True):
-                yield None if address < 0 else self._decode(address, line, decode)
+    def _decoded(self, addresses: Ints, decode: Callable[[bytes], list[Line]]) -> Iterator[Line]:
+        at = 0
+        for some in lots(self._lines_at(addresses), _AT_ONCE):
+            data = b"\n".join(some)
+            ends = np.cumsum([len(line) + 1 for line in some]) - 1
+            is_whole = lines.are_whole(data, np.append([0], ends[:-1] + 1), ends)
+            if not is_whole.all():
+                address = addresses[at + is_whole.argmin()]
+                raise LedgerBroken(f"{self.path}, address {address}: damaged", hint=snapshot.HINT)
+            yield from decode(data)
+            at += len(some)
 
-    def _decode(self, address: int, line: bytes, decode: Callable[[bytes], Line]) -> Line:
-        if not lines.is_whole(line):
-            raise LedgerBroken(f"{self.path}, address {address}: damaged", hint=snapshot.HINT)
-        return decode(line)
-
-    def _lines_at(self, addresses: list[int]) -> Iterator[bytes]:
-        old = [address for address in addresses if 0 <= address < self.folded_rows]
-        told = iter(self._snapshot.lines_at(old) if self._snapshot is not None else ())
-        for address in addresses:
-            if address < 0:
-                yield b""
-            else:
-                yield (
-                    next(told)
-                    if address < self.folded_rows
-                    else self._read(address - self.folded_rows)
-                )
-
-    def _read(self, offset: int) -> bytes:
-        """Read one line; not by mapping the file, whose pages would count as ours."""
-        size = _USUAL_BYTES
-        while True:
-            data = os.pread(self._descriptor, size, offset)
-            end = data.find(b"\n")
-            if end >= 0 or len(data) < size:
-                return data[:end] if end >= 0 else data
-            size *= 4
+    def _lines_at(self, addresses: Ints) -> list[bytes]:
+        """Return lines, less their ends."""
+        found = [b""] * len(addresses)
+        is_old = addresses < self.folded_rows
+        old, new = np.flatnonzero(is_old), np.flatnonzero(~is_old)
+        new = new[np.argsort(addresses[new])]
+        told = file.lines_at(self._descriptor, addresses[new] - self.folded_rows)
+        if self._snapshot is not None:
+            told = chain(told, self._snapshot.lines_at(addresses[old]))
+        for place, line in zip([*new.tolist(), *old.tolist()], told, strict=True):
+            found[place] = line
+        return found
 
     def heal(self, keep_in: Path, instead: Iterable[Result] = ()) -> None:
         """Take the damaged lines out; they are added to the file *keep_in*.
@@ -265,7 +263,7 @@ class Ledger:
         with disk.telling(self.path):
             bad = disk.open_to_append(keep_in)
             try:
-                disk.write_all(bad, b"".join(it for it in self._raw() if not lines.is_whole(it)))
+                disk.write_all(bad, b"".join(it for it in self._each() if not lines.is_whole(it)))
                 disk.sync(bad)
             finally:
                 os.close(bad)
@@ -275,7 +273,10 @@ class Ledger:
 
     def _undamaged(self) -> Iterator[bytes]:
         naming = _naming(self.head)
-        return (line for line in self._raw() if lines.is_whole(line) and line not in naming)
+        return (line for line in self._each() if lines.is_whole(line) and line not in naming)
+
+    def _each(self) -> Iterator[bytes]:
+        return file.lines(self._descriptor, self.size_bytes)
 
     def fold(self, head: Header, kept: Iterable[tuple[int, int, float]]) -> None:
         """Put everything into a snapshot, and begin the file anew.
@@ -298,10 +299,9 @@ class Ledger:
             self._remove_old_snapshots()
 
     def _kept(self, kept: Iterable[tuple[int, int, float]]) -> Iterator[Kept]:
-        for some in lots(kept, _AT_ONCE):
-            told = self._lines_at([address for address, _, _ in some])
-            for (_, characters, cost_usd), line in zip(some, told, strict=True):
-                yield Kept(line, _decode_entry(line), characters, cost_usd)
+        for some in lots(kept, snapshot.GROUP_ROWS):
+            addresses, characters, costs = zip(*some, strict=True)
+            yield Kept(self._lines_at(np.array(addresses, np.int64)), characters, costs)
 
     def _replace(self, told: Iterable[bytes], scratch: Path) -> None:
         """Write the file anew, beside it, and let it take its place."""

@@ -7,18 +7,21 @@ most such lines the id can still be read.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 from zlib import crc32
 
 import msgspec
+import numpy as np
 
 from batchtts.errors import LedgerBroken
-from batchtts.job.plan import Told, short, sum_usd
+from batchtts.job.plan import KINDS, Ints, Told
 from batchtts.model import Result, Status
 
-VERSION = 2
+VERSION = 3
+
+Bools = np.ndarray[tuple[int], np.dtype[np.bool_]]
 
 
 class Covered(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,10 +54,9 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Place(msgspec.Struct, frozen=True, gc=False):
     """As much of a result as is needed to look for its file."""
 
-    path: str = ""
-    bytes: int = 0
+    path: str | None = None
+    bytes: int | None = None
     mtime_ns: int | None = None
-    sha256: str = ""
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):
@@ -62,23 +64,12 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
 
     id: str | None = None
     status: Status = "pending"
-    fingerprint: Annotated[str, msgspec.Meta(pattern="^([0-9a-f]{32})?$")] = ""
+    fingerprint: str = ""
     path: str | None = None
     characters_sent: int = 0
     cost_usd: float | None = None
     ledger: int | None = None
     manifest: str | None = None
-
-    def told(self, row_id: str, address: int) -> Told:
-        """What the line at *address*, which is about *row_id*, tells a plan."""
-        return Told(
-            hash(row_id),
-            address,
-            self.status,
-            short(self.fingerprint),
-            self.characters_sent,
-            sum_usd(self.characters_sent, self.cost_usd),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +109,57 @@ def is_whole(line: bytes) -> bool:
     """Whether a line, with or without its end, is as it was written."""
     end = len(line) - line.endswith(b"\n")
     body = line[: max(0, end - _SEAL_BYTES)]
-    return line[len(body) : end] == b',"crc":"%08x"}' % crc32(body)
+    return body != b"" and line[len(body) : end] == b',"crc":"%08x"}' % crc32(body)
+
+
+def are_whole(data: bytes, begins: Ints, ends: Ints) -> Bools:
+    """Whether each line in *data* is as it was written; *ends* are those of the text of a line."""
+    bodies = ends - _SEAL_BYTES
+    fit = bodies > begins
+    view = memoryview(data)
+    spans = zip(begins[fit].tolist(), bodies[fit].tolist(), strict=True)
+    sums = np.array([crc32(view[begin:end]) for begin, end in spans], ">u4")
+    seals = np.empty((len(sums), _SEAL_BYTES), np.uint8)
+    seals[:] = np.frombuffer(b',"crc":"01234567"}', np.uint8)
+    digits = np.frombuffer(sums.tobytes().hex().encode(), np.uint8)
+    seals[:, _SEAL_BYTES - 10 : _SEAL_BYTES - 2] = digits.reshape(-1, 8)
+    found = np.frombuffer(data, np.uint8)[bodies[fit][:, None] + np.arange(_SEAL_BYTES)]
+    fit[fit] = (found == seals).all(axis=1)
+    return fit
+
+
+def tell(entries: Sequence[Entry], addresses: Ints) -> Told:
+    """What lines at these addresses tell a plan, those that are about an id.
+
+    Raises:
+        ValueError: a fingerprint is none.
+    """
+    is_row = np.array([each.id is not None for each in entries], np.bool_)
+    rows = [each for each in entries if each.id is not None]
+    sent = np.array([each.characters_sent for each in rows], np.int64)
+    costs = np.array([each.cost_usd for each in rows], np.float64)  # not a number for None
+    costs[np.isnan(costs) & (sent == 0)] = 0.0
+    return Told(
+        np.array([hash(each.id) for each in rows], np.int64),
+        addresses[is_row],
+        np.array([KINDS[each.status] for each in rows], np.uint8),
+        shorts([each.fingerprint for each in rows]),
+        sent,
+        costs,
+    )
+
+
+def shorts(fingerprints: Sequence[str]) -> Ints:
+    """The first 64 bits of each as a signed number, 0 for none.
+
+    Raises:
+        ValueError: one of them is none.
+    """
+    digits = "".join([each[:16] or "0" * 16 for each in fingerprints])
+    prints = np.frombuffer(bytes.fromhex(digits), ">i8").astype(np.int64)
+    if len(prints) != len(fingerprints):
+        raise ValueError("a fingerprint is too short")
+    return prints
 
 
 def seal_at(end: int) -> tuple[int, int]:
@@ -126,10 +167,10 @@ def seal_at(end: int) -> tuple[int, int]:
     return 8, end - len(b'01234567"}\n')
 
 
-def examine(line: bytes, number: int) -> Damaged:
+def examine(line: bytes, number: int, address: int = -1) -> Damaged:
     """Say what can be said of a line that is not whole."""
     is_ours = line.startswith(OURS) or _SEAL.search(line) is not None
-    return Damaged(number, line, _read_id(line), is_ours)
+    return Damaged(number, line, _read_id(line), is_ours, address)
 
 
 def not_a_ledger(path: Path) -> LedgerBroken:

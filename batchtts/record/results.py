@@ -6,101 +6,30 @@ written beside and renamed, so a reader sees the old file or the new one.
 
 from __future__ import annotations
 
-import math
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from batchtts.job.manifest import Batch, Manifest
-from batchtts.model import Result, Status
+from batchtts.model import Status
 from batchtts.record import disk
+from batchtts.record.columns import as_columns, results_schema
 from batchtts.record.ledger import Ledger
 from batchtts.record.store import Layout
 
 SCHEMA_VERSION = 3
 
 _STATUSES: tuple[Status, ...] = ("done", "failed", "pending")
-_TIME = pa.timestamp("us", tz="UTC")
-_WORDS = pa.list_(
-    pa.struct([("text", pa.string()), ("start_s", pa.float64()), ("end_s", pa.float64())])
-)
-
-
-class _Column(NamedTuple):
-    name: str
-    type: pa.DataType
-    unit: str
-    about: str
-    value: Callable[[Result], Any]
-
-
-_COLUMNS = (
-    _Column("id", pa.string(), "", "row id", lambda r: r.id),
-    _Column("status", pa.string(), "", "done, failed or pending", lambda r: r.status),
-    _Column("path", pa.string(), "", "audio file, below the output directory", lambda r: r.path),
-    _Column("text_chars", pa.int64(), "characters", "of the script", lambda r: r.text_chars),
-    _Column("provider", pa.string(), "", "who was asked", lambda r: r.provider or None),
-    _Column("model", pa.string(), "", "model that spoke", lambda r: r.model or None),
-    _Column("voice", pa.string(), "", "voice that spoke", lambda r: r.voice or None),
-    _Column("language", pa.string(), "", "of the voice", lambda r: r.language or None),
-    _Column("sample_rate_hz", pa.int32(), "Hz", "of the file", lambda r: r.sample_rate_hz),
-    _Column("audio_s", pa.float64(), "s", "duration of the audio", lambda r: r.audio_s),
-    _Column("bytes", pa.int64(), "bytes", "size of the file", lambda r: r.bytes),
-    _Column("sha256", pa.string(), "", "of the file", lambda r: r.sha256),
-    _Column("peak_dbfs", pa.float64(), "dBFS", "loudest sample", lambda r: r.peak_dbfs),
-    _Column("segments", pa.int32(), "", "commits that the script took", lambda r: r.segments),
-    _Column("attempts", pa.int32(), "", "tries at all segments together", lambda r: r.attempts),
-    _Column("started_at", _TIME, "UTC", "taken up", lambda r: _microseconds(r.started_at)),
-    _Column(
-        "finished_at",
-        _TIME,
-        "UTC",
-        "all heard, or given up",
-        lambda r: _microseconds(r.finished_at),
-    ),
-    _Column("queue_s", pa.float64(), "s", "waiting for a slot in flight", lambda r: r.queue_s),
-    _Column("connect_s", pa.float64(), "s", "opening connections", lambda r: r.connect_s),
-    _Column("ttfa_s", pa.float64(), "s", "first commit to first audio", lambda r: r.ttfa_s),
-    _Column("synth_s", pa.float64(), "s", "commits to last audio", lambda r: r.synth_s),
-    _Column("wall_s", pa.float64(), "s", "started_at to finished_at", lambda r: r.wall_s),
-    _Column("rtf", pa.float64(), "", "synth_s per audio_s", lambda r: r.rtf),
-    _Column(
-        "characters_sent",
-        pa.int64(),
-        "characters",
-        "in all attempts of all runs, lost ones too",
-        lambda r: r.characters_sent,
-    ),
-    _Column("cost_usd", pa.float64(), "USD", "list price of those", lambda r: r.cost_usd),
-    _Column(
-        "same_as",
-        pa.string(),
-        "",
-        "row with the same script that was spoken for this one, too",
-        lambda r: r.same_as,
-    ),
-    _Column(
-        "words",
-        _WORDS,
-        "s",
-        "spoken words and their times, from the beginning of the file",
-        lambda r: None if r.words is None else [msgspec.structs.asdict(w) for w in r.words],
-    ),
-    _Column("error_code", pa.string(), "", "why it failed, a stable word", lambda r: r.error_code),
-    _Column("error_message", pa.string(), "", "why it failed", lambda r: r.error_message),
-)
-
 _WHY = ("error_code", "error_message")
-_NAMES = frozenset(column.name for column in _COLUMNS)
 
 
 @dataclass(slots=True)
@@ -117,13 +46,15 @@ class Tally:
     cost_usd: float = 0.0
     unpriced: int = 0
 
-    def add(self, result: Result) -> None:
-        """Count one row."""
-        self.rows += 1
-        self.status[result.status] += 1
-        self.audio_s += result.audio_s or 0.0
-        self.cost_usd += result.cost_usd or 0.0
-        self.unpriced += result.is_unpriced
+    def add(self, own: pa.Table) -> None:
+        """Count rows, given as the results' own columns."""
+        self.rows += len(own)
+        for status in pc.value_counts(own["status"]).to_pylist():
+            self.status[status["values"]] += status["counts"]
+        self.audio_s += pc.sum(own["audio_s"]).as_py() or 0.0
+        self.cost_usd += pc.sum(own["cost_usd"]).as_py() or 0.0
+        is_unknown = own["cost_usd"].is_null().to_numpy()
+        self.unpriced += int(np.count_nonzero(is_unknown & (own["characters_sent"].to_numpy() > 0)))
 
 
 class _Seal(msgspec.Struct, frozen=True, kw_only=True):
@@ -192,13 +123,12 @@ class Fold:
         results = _Table(layout.results, layout.scratch, results_schema(self.manifest.schema))
         failed = _Table(layout.failed, layout.scratch, failed_schema(self.manifest))
         with results, failed:
-            for batch, rows in self._rows():
-                for row in rows:
-                    tally.add(row)
-                results.add(as_columns(rows) + batch.carried.columns)
-                broken = [i for i, row in enumerate(rows) if row.status == "failed"]
-                if broken:
-                    failed.add(_failed_columns(self.manifest, batch, rows, broken))
+            for batch, own in self._rows():
+                tally.add(own)
+                results.add(own.columns + batch.carried.columns)
+                broken = np.flatnonzero(own["status"].to_numpy() == "failed")
+                if len(broken):
+                    failed.add(_failed_columns(self.manifest, batch, own, pa.array(broken)))
             results.seal(msgspec.json.encode(self._seal(tally)))
         if tally.status["failed"]:
             failed.publish()
@@ -207,18 +137,12 @@ class Fold:
         results.publish()  # last: its seal says that all is written
         return tally
 
-    def _rows(self) -> Iterator[tuple[Batch, list[Result]]]:
+    def _rows(self) -> Iterator[tuple[Batch, pa.Table]]:
         for batch in self.manifest.batches():
-            first, n = batch.first_row, len(batch.ids)
-            rows = slice(first, first + n)
+            rows = slice(batch.first_row, batch.first_row + len(batch.ids))
             told = self.ledger.results(self.addresses[rows].tolist())
-            spent = zip(
-                self.characters_sent[rows].tolist(), self.costs_usd[rows].tolist(), strict=True
-            )
-            yield (
-                batch,
-                [as_row(*each) for each in zip(told, batch.ids, batch.texts, spent, strict=True)],
-            )
+            spent = (self.characters_sent[rows], self.costs_usd[rows])
+            yield batch, as_columns(told, batch.ids, batch.texts, *spent)
 
     def _seal(self, tally: Tally) -> _Seal:
         numbers = {status: float(tally.status[status]) for status in _STATUSES} | {
@@ -251,48 +175,6 @@ class Fold:
         return seal if seal == wanted else None
 
 
-def as_row(
-    result: Result | None, row_id: str, text: str | None, spent: tuple[int, float]
-) -> Result:
-    """The last result of a row, with the spend of all of them."""
-    if result is None:
-        result = Result(id=row_id, status="pending", text_chars=len(text or ""))
-    characters_sent, cost_usd = spent
-    is_known = not math.isnan(cost_usd)
-    return msgspec.structs.replace(
-        result,
-        characters_sent=characters_sent,
-        cost_usd=cost_usd if is_known and (result.finished_at or characters_sent) else None,
-    )
-
-
-def results_schema(carried: pa.Schema) -> pa.Schema:
-    """The columns of results.parquet; a manifest's column that would hide one is renamed."""
-    ours = [
-        pa.field(column.name, column.type, metadata={"unit": column.unit, "about": column.about})
-        for column in _COLUMNS
-    ]
-    taken = {*_NAMES, *carried.names}
-    theirs = [own.with_name(_free_name(own.name, taken)) for own in carried]
-    units = {column.name: column.unit for column in _COLUMNS if column.unit}
-    return pa.schema([*ours, *theirs], metadata={"batchtts.units": msgspec.json.encode(units)})
-
-
-def _free_name(name: str, taken: set[str]) -> str:
-    """The name that a manifest's column has in the results."""
-    if name not in _NAMES:
-        return name
-    while name in taken:
-        name = f"manifest_{name}"
-    taken.add(name)
-    return name
-
-
-def as_columns(rows: list[Result]) -> list[pa.Array]:
-    """Return the results' own columns of some rows, in the order of the schema."""
-    return [pa.array([column.value(row) for row in rows], column.type) for column in _COLUMNS]
-
-
 def failed_schema(manifest: Manifest) -> pa.Schema:
     """The manifest's own columns, then why; so that it is a manifest itself."""
     fields = [pa.field(name, pa.string()) for name in _named(manifest)]
@@ -318,19 +200,14 @@ def _named(manifest: Manifest) -> dict[str, str]:
 
 
 def _failed_columns(
-    manifest: Manifest, batch: Batch, rows: list[Result], at: list[int]
-) -> list[pa.Array]:
+    manifest: Manifest, batch: Batch, own: pa.Table, at: pa.Array
+) -> list[pa.Array | pa.ChunkedArray]:
     named = [getattr(batch, values) for values in _named(manifest).values()]
-    found = [pa.array([values[i] for i in at], pa.string()) for values in named]
-    carried = batch.carried.take(pa.array(at))
-    found.extend(carried.column(name) for name in carried.schema.names if name not in _WHY)
-    found.append(pa.array([rows[i].error_code for i in at], pa.string()))
-    found.append(pa.array([rows[i].error_message for i in at], pa.string()))
+    found = [pa.array(values, pa.string()).take(at) for values in named]
+    carried = batch.carried.take(at)
+    found.extend(carried[name] for name in carried.schema.names if name not in _WHY)
+    found.extend(own[name].take(at) for name in _WHY)
     return found
-
-
-def _microseconds(at: float | None) -> int | None:
-    return None if at is None else round(at * 1e6)
 
 
 class _Table:
@@ -357,9 +234,9 @@ class _Table:
         finally:
             os.close(self._descriptor)
 
-    def add(self, columns: list[pa.Array]) -> None:
+    def add(self, columns: list[pa.Array | pa.ChunkedArray]) -> None:
         """Add a batch of rows, columns in the schema's order."""
-        self._writer.write_batch(pa.record_batch(columns, schema=self._schema))
+        self._writer.write_table(pa.table(columns, schema=self._schema))
 
     def seal(self, seal: bytes) -> None:
         """Note in the file's metadata what it was made from."""

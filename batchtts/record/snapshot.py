@@ -12,19 +12,25 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, cast
+from typing import Any, BinaryIO, NamedTuple, cast
 
+import msgspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from batchtts.errors import LedgerBroken
-from batchtts.job.plan import short
+from batchtts.job.plan import KINDS, Ints, Told
+from batchtts.model import Status
 from batchtts.record import disk, lines
 from batchtts.record.hashes import sha256_of
-from batchtts.record.lines import Covered
+from batchtts.record.lines import Bools, Covered, Place
 
 GROUP_ROWS = 8192
+
+#: The statuses, each at the place of its kind.
+_STATUSES = pa.array([{kind: it for it, kind in KINDS.items()}.get(at) for at in range(4)])
 
 SCHEMA = pa.schema(
     [
@@ -34,9 +40,20 @@ SCHEMA = pa.schema(
         pa.field("path", pa.string()),
         pa.field("characters_sent", pa.int64(), nullable=False),  # in all lines about the id
         pa.field("cost_usd", pa.float64(), nullable=False),  # the same; NaN if a price is not known
+        pa.field("bytes", pa.int64()),
+        pa.field("mtime_ns", pa.int64()),
         pa.field("line", pa.binary(), nullable=False),
     ]
 )
+
+#: What makes the file small and quick to write: hardly a value of the others comes twice.
+_WRITTEN: dict[str, Any] = {
+    "compression": "zstd",
+    "use_dictionary": ["status", "characters_sent", "cost_usd", "bytes"],
+    "column_encoding": {"id": "DELTA_BYTE_ARRAY", "mtime_ns": "DELTA_BINARY_PACKED"},
+    "write_statistics": False,
+    "write_page_checksum": True,
+}
 
 _NAME = re.compile(r"ledger-\d{6,}\.parquet")
 #: What reading a damaged Parquet file may raise; names in it may be no text any more.
@@ -47,12 +64,25 @@ HINT = "`batchtts check OUT --repair` keeps what can still be read"
 
 
 class Kept(NamedTuple):
-    """The last line about an id, and what was spent on the id in all."""
+    """The last lines about some ids, and what was spent on each id in all."""
 
-    line: bytes
-    entry: lines.Entry
-    characters_sent: int
-    cost_usd: float
+    lines: Sequence[bytes]
+    characters_sent: Sequence[int]
+    costs_usd: Sequence[float]
+
+
+class _Beside(msgspec.Struct, frozen=True, gc=False):
+    """What of a line is in columns of its own."""
+
+    id: str
+    status: Status
+    fingerprint: str = ""
+    path: str | None = None
+    bytes: int | None = None
+    mtime_ns: int | None = None
+
+
+_decode_lines = msgspec.json.Decoder(_Beside).decode_lines
 
 
 @dataclass(slots=True)
@@ -78,8 +108,10 @@ class Snapshot:
         except UNREADABLE as error:
             told = error.strerror if isinstance(error, OSError) and error.strerror else "damaged"
             raise LedgerBroken(f"{path}: {told.lower()}", hint=HINT) from error
-        if file.metadata.num_rows != covered.rows or not file.schema_arrow.equals(SCHEMA):
-            raise LedgerBroken(f"{path}: damaged: not the rows that the ledger says", hint=HINT)
+        found = (file.metadata.num_rows, file.num_row_groups)
+        is_told = found == (covered.rows, -(-covered.rows // GROUP_ROWS))
+        if not is_told or not file.schema_arrow.equals(SCHEMA):
+            raise _other_rows(path)
         return cls(path, covered.rows, file)
 
     def close(self) -> None:
@@ -96,21 +128,33 @@ class Snapshot:
         for group in range(self._file.num_row_groups):
             yield from self._read(group, names).to_batches()
 
-    def lines_at(self, rows: Sequence[int]) -> list[bytes]:
+    def lines_at(self, rows: Ints) -> list[bytes]:
         """Return the lines of some rows, each row group read once.
 
         Raises:
             LedgerBroken: the file is damaged.
         """
-        wanted = np.asarray(rows, dtype=np.int64)
-        found: list[bytes] = [b""] * len(wanted)
-        for group in np.unique(wanted // GROUP_ROWS).tolist():
-            column = self._read(group, ["line"]).column("line").combine_chunks()
-            at = np.flatnonzero(wanted // GROUP_ROWS == group)
-            told = column.take(pa.array(wanted[at] - group * GROUP_ROWS)).to_pylist()
-            for place, line in zip(at.tolist(), told, strict=True):
+        found: list[bytes] = [b""] * len(rows)
+        for at, table in self._rows(rows, ["line"]):
+            for place, line in zip(at.tolist(), table["line"].to_pylist(), strict=True):
                 found[place] = line
         return found
+
+    def places_at(self, rows: Ints) -> Iterator[Place]:
+        """Yield where the audio of some rows is, rows ascending.
+
+        Raises:
+            LedgerBroken: the file is damaged.
+        """
+        for _, table in self._rows(rows, ["path", "bytes", "mtime_ns"]):
+            yield from map(Place, *(column.to_pylist() for column in table.columns))
+
+    def _rows(self, rows: Ints, names: list[str]) -> Iterator[tuple[Ints, pa.Table]]:
+        """Yield places in *rows*, and what is in these rows."""
+        groups = rows // GROUP_ROWS
+        for group in np.unique(groups).tolist():
+            at = np.flatnonzero(groups == group)
+            yield at, self._read(group, names).take(pa.array(rows[at] - group * GROUP_ROWS))
 
     def groups(self) -> Iterator[tuple[int, pa.Table | None]]:
         """Yield how many rows each row group has, and the rows; None if it is damaged."""
@@ -123,23 +167,29 @@ class Snapshot:
 
     def _read(self, group: int, names: list[str]) -> pa.Table:
         try:
-            table = self._file.read_row_group(group, columns=names)
+            table = self._file.read_row_group(group, columns=names, use_threads=False)
             table.validate(full=True)
         except UNREADABLE as error:
             raise LedgerBroken(f"{self.path}: damaged: {error}", hint=HINT) from error
+        if len(table) != min(GROUP_ROWS, self.rows - group * GROUP_ROWS):
+            raise _other_rows(self.path)
         return table
 
 
 def write(kept: Iterable[Kept], path: Path, *, scratch: Path) -> Covered:
-    """Write a snapshot whole and durably; return what a ledger says of it."""
+    """Write a snapshot whole and durably; return what a ledger says of it.
+
+    Args:
+        kept: GROUP_ROWS at a time, the last ones fewer.
+    """
     rows = 0
     descriptor = disk.create(scratch)
     try:
         gathered = disk.Sink(descriptor)
         sink = cast(BinaryIO, gathered)
-        with pq.ParquetWriter(sink, SCHEMA, compression="zstd", write_page_checksum=True) as writer:
-            for group in _grouped(kept):
-                rows += len(group)
+        with pq.ParquetWriter(sink, SCHEMA, **_WRITTEN) as writer:
+            for group in kept:
+                rows += len(group.lines)
                 writer.write_table(_table(group), row_group_size=GROUP_ROWS)
         gathered.flush()
         disk.sync(descriptor)
@@ -181,26 +231,44 @@ def describe(path: Path) -> Covered:
     return Covered(name=path.name, rows=rows, bytes=path.stat().st_size, sha256=sha256_of(path))
 
 
-def _grouped(kept: Iterable[Kept]) -> Iterator[list[Kept]]:
-    group = []
-    for each in kept:
-        group.append(each)
-        if len(group) == GROUP_ROWS:
-            yield group
-            group = []
-    if group:
-        yield group
+def tell(rows: pa.RecordBatch | pa.Table, addresses: Ints) -> Told:
+    """What rows of a snapshot at these addresses tell a plan."""
+    numbers = ("fingerprint", "characters_sent", "cost_usd")
+    return Told(
+        np.array([hash(row_id) for row_id in rows["id"].to_pylist()], np.int64),
+        addresses,
+        pc.index_in(rows["status"], _STATUSES).to_numpy().astype(np.uint8),
+        *(rows[name].to_numpy() for name in numbers),
+    )
 
 
-def _table(group: list[Kept]) -> pa.Table:
+def are_true(rows: pa.Table) -> Bools:
+    """Which rows hold a whole line, and say what the line says."""
+    true = np.array([lines.is_whole(line) for line in rows["line"].to_pylist()], np.bool_)
+    rows = rows.filter(pa.array(true))
+    spent = (rows[name].to_pylist() for name in ("characters_sent", "cost_usd"))
+    again = _table(Kept(rows["line"].to_pylist(), *spent))
+    both = (table.drop_columns("cost_usd").to_pylist() for table in (rows, again))
+    true[true] = [row == told for row, told in zip(*both, strict=True)]
+    return true
+
+
+def _other_rows(path: Path) -> LedgerBroken:
+    return LedgerBroken(f"{path}: damaged: not the rows that the ledger says", hint=HINT)
+
+
+def _table(group: Kept) -> pa.Table:
+    told = _decode_lines(b"\n".join(group.lines))
     columns = [
-        [each.entry.id for each in group],
-        [each.entry.status for each in group],
-        [short(each.entry.fingerprint) for each in group],
-        [each.entry.path for each in group],
-        [each.characters_sent for each in group],
-        [each.cost_usd for each in group],
-        [each.line for each in group],
+        [each.id for each in told],
+        [each.status for each in told],
+        lines.shorts([each.fingerprint for each in told]),
+        [each.path for each in told],
+        group.characters_sent,
+        group.costs_usd,
+        [each.bytes for each in told],
+        [each.mtime_ns for each in told],
+        group.lines,
     ]
     arrays = [pa.array(column, each.type) for column, each in zip(columns, SCHEMA, strict=True)]
     return pa.Table.from_arrays(arrays, schema=SCHEMA)

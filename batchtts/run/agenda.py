@@ -376,14 +376,15 @@ def _check_belongs(manifest: Manifest, memory: Memory, plan: Plan, out: Path) ->
 
 def contested_names(agenda: Agenda) -> frozenset[int]:
     """Return hash() of the case-folded file name stems that two ids would share."""
-    manifest, memory = agenda.manifest, agenda.memory
+    manifest = agenda.manifest
+    told, owners = agenda.memory.names()
     stems = np.empty(manifest.rows, np.int64)
     for batch in manifest.batches():
         rows = slice(batch.first_row, batch.first_row + len(batch.ids))
         stems[rows] = [hash(names.stem(row_id).casefold()) for row_id in batch.ids]
     return contested(
-        np.concatenate([stems, memory.stems]),
-        np.concatenate([manifest.id_hashes, memory.owners]),
+        np.concatenate([stems, told]),
+        np.concatenate([manifest.id_hashes, owners]),
     )
 
 

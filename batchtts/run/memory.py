@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
+import pyarrow as pa
 
-from batchtts.job.plan import Ints, Past, Told
+from batchtts.job.plan import NEW, Ints, Past, Told
+from batchtts.record import snapshot
+from batchtts.record.block import Block
 from batchtts.record.ledger import Ledger
 from batchtts.record.lines import Damaged, not_a_ledger
 
@@ -18,61 +20,67 @@ class Memory:
     """What the ledger tells.
 
     Attributes:
-        stems: hash() of the case-folded file name stem of each line with a file.
-        owners: hash() of the id of the same line.
         taken_back: Addresses of the last lines about ids whose audio does not count any more.
         damaged: Lines that are not as they were written.
         manifest: Where the manifest was when the ledger last saw it, or None.
     """
 
     past: Past
-    stems: Ints
-    owners: Ints
     taken_back: list[int]
     damaged: list[Damaged]
     manifest: str | None
+    _ledger: Ledger | None
+
+    def names(self) -> tuple[Ints, Ints]:
+        """Read the ledger once more for the names of its files.
+
+        Returns:
+            hash() of the case-folded file name stem of each line with a file, and hash()
+            of the id of the same line.
+
+        Raises:
+            LedgerBroken: it cannot be understood.
+        """
+        stems, owners = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+        for ids, paths in _names(self._ledger) if self._ledger is not None else ():
+            rows = [(i, path) for i, path in zip(ids, paths, strict=True) if path is not None]
+            stems.append(np.array([hash(_stem(path)) for _, path in rows], np.int64))
+            owners.append(np.array([hash(row_id) for row_id, _ in rows], np.int64))
+        return np.concatenate(stems), np.concatenate(owners)
 
 
 @dataclass(slots=True)
 class _Reader:
-    stems: array[int] = field(default_factory=lambda: array("q"))
-    owners: array[int] = field(default_factory=lambda: array("q"))
     taken_back: list[int] = field(default_factory=list)
     damaged: list[Damaged] = field(default_factory=list)
     manifest: str | None = None
     whole: int = 0
 
     def told(self, ledger: Ledger) -> Iterator[Told]:
-        yield from self._folded(ledger)
-        for address, entry in ledger.entries():
-            if isinstance(entry, Damaged):
-                self.damaged.append(replace(entry, address=address))
-                continue
-            self.whole += 1
-            self.manifest = entry.manifest or self.manifest
-            if entry.id is not None:
-                told = entry.told(entry.id, address)
-                self._see(told, entry.path)
-                yield told
-
-    def _folded(self, ledger: Ledger) -> Iterator[Told]:
         address = 0
         for batch in ledger.folded():
-            for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-                row_id, status, fingerprint, path, characters, cost_usd = row
-                told = Told(hash(row_id), address, status, fingerprint, characters, cost_usd)
-                self._see(told, path)
-                yield told
-                address += 1
+            yield self._see_old(batch, address)
+            address += len(batch)
+        for block in ledger.blocks():
+            self._see(block)
+            yield block.told
 
-    def _see(self, told: Told, path: str | None) -> None:
-        if path is None:
-            return
-        file = path.rpartition("/")[2]
-        self.stems.append(hash(file.rpartition(".")[0].casefold()))
-        self.owners.append(told.id_hash)
-        if told.status == "pending":
-            self.taken_back.append(told.address)
+    def _see_old(self, batch: pa.RecordBatch, address: int) -> Told:
+        addresses = np.arange(address, address + len(batch))
+        told = snapshot.tell(batch, addresses)
+        is_taken_back = told.kinds == NEW
+        is_taken_back &= batch["path"].is_valid().to_numpy(zero_copy_only=False)
+        self.taken_back.extend(addresses[is_taken_back].tolist())
+        return told
+
+    def _see(self, block: Block) -> None:
+        self.damaged.extend(block.damaged)
+        self.whole += len(block.entries)
+        for entry, address in zip(block.entries, block.addresses.tolist(), strict=True):
+            if entry.status == "pending":
+                self.manifest = entry.manifest or self.manifest
+                if entry.path is not None:
+                    self.taken_back.append(address)
 
 
 def recall(ledger: Ledger | None) -> Memory:
@@ -82,18 +90,32 @@ def recall(ledger: Ledger | None) -> Memory:
         LedgerBroken: it cannot be understood, or is none.
     """
     reader = _Reader()
-    past = Past.of(reader.told(ledger) if ledger is not None else ())
+    told, room = (reader.told(ledger), ledger.most_lines) if ledger is not None else ((), 0)
+    past = Past.of(told, room=room)
     damaged = reader.damaged
     is_none = bool(damaged) and not (reader.whole or len(past.addresses))
     if is_none and (len(damaged) > 1 or not damaged[0].is_ours):
         assert ledger is not None  # else there would be nothing damaged
         raise not_a_ledger(ledger.path)
-    last = set(past.addresses.tolist()) if reader.taken_back else set()
+    is_taken_back = np.isin(past.addresses, np.array(reader.taken_back, np.int64))
     return Memory(
         past,
-        np.array(reader.stems, dtype=np.int64),
-        np.array(reader.owners, dtype=np.int64),
-        [address for address in reader.taken_back if address in last],
+        np.sort(past.addresses[is_taken_back]).tolist(),
         damaged,
         reader.manifest or None,
+        ledger,
     )
+
+
+def _names(ledger: Ledger) -> Iterator[tuple[list[str], list[str | None]]]:
+    """Yield the ids that lines are about, and the paths of their audio."""
+    for batch in ledger.folded():
+        yield batch["id"].to_pylist(), batch["path"].to_pylist()
+    for block in ledger.blocks():
+        rows = [(it.id, it.path) for it in block.entries if it.id is not None]
+        yield [row_id for row_id, _ in rows], [path for _, path in rows]
+
+
+def _stem(path: str) -> str:
+    """The file name, as it is known on a file system that folds case, less its ending."""
+    return path.rpartition("/")[2].rpartition(".")[0].casefold()

@@ -124,12 +124,14 @@ def find_lost(
     """
     lost: list[int] = []
     touched: list[int] = []
-    for at, place in enumerate(ledger.places(addresses.tolist())):
-        found = _look(place, f"{root}")
-        if found is None:
-            lost.append(at)
-        elif thorough or found.st_mtime_ns != place.mtime_ns:
-            touched.append(at)
+    order = np.argsort(addresses)  # a ledger is read from its beginning to its end
+    with disk.opened_directory(root) as folder:
+        for at, place in zip(order, ledger.places(addresses[order]), strict=True):
+            found = _look(place, folder)
+            if found is None:
+                lost.append(int(at))
+            elif thorough or found.st_mtime_ns != place.mtime_ns:
+                touched.append(int(at))
     if touched:
         told = "reading %d files, to see whether they are what they were"
         log.info(told, len(touched), extra=notice("files_read", files=len(touched)))
@@ -150,9 +152,10 @@ def is_whole(result: Result, root: Path) -> bool:
         return False
 
 
-def _look(place: Place, root: str) -> os.stat_result | None:
+def _look(place: Place, folder: int) -> os.stat_result | None:
     try:
-        found = os.stat(f"{root}/{place.path}")  # noqa: PTH116  # 3 x faster
+        # pathlib takes 3 x longer, the way from the root a tenth.
+        found = os.stat(place.path or "", dir_fd=folder)
     except OSError:
         return None
     return found if found.st_size == place.bytes else None
