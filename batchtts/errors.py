@@ -170,6 +170,8 @@ class RateLimited(AttemptError):
 
     code = "rate_limited"
     charged = False
+    #: Whether the next attempt has to wait for a slot in flight, which is pause enough.
+    queues_again = False
 
 
 class SessionLost(AttemptError):

@@ -18,6 +18,7 @@ from benchmarks import (
     measure,
     receive,
     scale,
+    scheduling,
     sockets,
     stall,
     startup,
@@ -88,6 +89,10 @@ def _parts(options: argparse.Namespace) -> dict[str, Part]:
         "cost-1s": _cost(small, cost.SHORT, rounds),
         "stall": (lambda where: stall.compare(where, [files, small], once), stall.lines),
         "sockets": _sockets(options, tls=False),
+        "scheduling": (
+            lambda where: scheduling.compare(where, scheduling.short_cases(), at_once=3),
+            scheduling.lines,
+        ),
         "again": (
             lambda where: scale.again(where, rows=max(1, rows // 10), rounds=few),
             scale.again_lines,
@@ -104,6 +109,10 @@ def _more(options: argparse.Namespace) -> dict[str, Part]:
     rounds, load = options.rounds, _load(options)
     files = replace(load, long=options.files)
     parts: dict[str, Part] = {
+        "scheduling-all": (
+            lambda where: scheduling.compare(where, scheduling.all_cases()),
+            scheduling.lines,
+        ),
         "window": (
             lambda where: window.compare(
                 where, rows=options.window_rows, rounds=rounds, few=options.full

@@ -19,7 +19,7 @@ _RECEIVE_BYTES = 1 << 16
 _PIECES = 512  # buffers in one system call; Linux takes 1,024
 
 
-class _Said(msgspec.Struct):
+class Said(msgspec.Struct):
     """The parts of a client's message that matter here."""
 
     type: str
@@ -27,7 +27,7 @@ class _Said(msgspec.Struct):
     context_id: str = "default"
 
 
-_decode = msgspec.json.Decoder(_Said).decode
+_decode = msgspec.json.Decoder(Said).decode
 
 
 class Connection:
@@ -136,7 +136,7 @@ class Connection:
             self.send()
             self.ended = True
 
-    def _reply(self, said: _Said) -> None:
+    def _reply(self, said: Said) -> None:
         if said.type == "input_text_buffer.append":
             self._say({"type": "conversation.item.input_text.received", "text": said.text})
         elif said.type == "input_text_buffer.commit":

@@ -134,6 +134,18 @@ async def test_who_cannot_be_reached_is_tried_again_soon(autojump_clock: MockClo
     assert max(wait_s for _, wait_s in it.told) <= RetryPolicy().knock_ceiling_s
 
 
+async def test_who_waits_for_a_slot_anyway_waits_no_longer_than_that(
+    autojump_clock: MockClock,
+) -> None:
+    refused, refused_with_a_wish = RateLimited("429"), RateLimited("429", retry_after_s=20.0)
+    refused.queues_again = refused_with_a_wish.queues_again = True
+    it = tries(*[refused] * 50, refused_with_a_wish)
+    await it.run(RetryPolicy())
+    waits = [wait_s for _, wait_s in it.told]
+    assert max(waits[:50]) <= RetryPolicy().base_s
+    assert waits[50] == 20.0
+
+
 async def test_the_wish_of_the_provider_comes_first(autojump_clock: MockClock) -> None:
     it = tries(
         RateLimited("429", retry_after_s=5.0),

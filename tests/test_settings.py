@@ -554,3 +554,26 @@ def test_the_key_of_our_own_server_is_held_to_the_same_rules(key: str) -> None:
 
 def test_the_model_of_the_job_is_asked_for_at_together() -> None:
     assert speaker(KEYED).voice == Voice("af_heart", KOKORO, "en-us")
+
+
+@pytest.mark.parametrize(
+    ("provider", "settings", "workers", "in_flight"),
+    [
+        ("together", {}, 8, 8),
+        ("together", {"workers": 64}, 64, 64),
+        ("together", {"in_flight": 2}, 8, 2),
+        ("together", {"in_flight": 64}, 128, 64),
+        ("together", {"in_flight": 1000}, 1024, 1000),
+        ("together", {"in_flight": 64, "workers": 80}, 80, 64),
+        ("together", {"in_flight": 64, "workers": 16}, 16, 16),
+        ("deepgram", {"in_flight": 16}, 20, 16),
+        ("smallest", {"in_flight": 10}, 50, 10),
+        ("cartesia", {"in_flight": 10}, 20, 10),
+    ],
+)
+def test_there_are_sockets_enough_for_the_requests_that_may_be_in_flight(
+    provider: str, settings: dict[str, int], workers: int, in_flight: int
+) -> None:
+    keys = {f"{provider.upper()}_API_KEY": "k"}
+    found = speaker(keys, provider=provider, **settings)
+    assert (found.workers, found.in_flight) == (workers, in_flight)

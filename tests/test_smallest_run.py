@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -77,9 +78,14 @@ def assert_nothing_twice(rows: Sequence[Row]) -> None:
     assert [row["attempts"] for row in rows] == [row["segments"] for row in rows]
 
 
+def longest_first(texts: dict[str, str]) -> dict[str, str]:
+    """In the order in which a single worker speaks them."""
+    return dict(sorted(texts.items(), key=lambda it: -len(it[1])))
+
+
 def test_alternating_voices_and_models_share_a_connection(serve: Serve, tmp_path: Path) -> None:
     server = serve()
-    texts = {**sentences(5), "long": LONG}
+    texts = {"long": LONG, **longest_first(sentences(5))}
     voices = ["sophia", "meher", "magnus"] * 2
     write(
         tmp_path / "m.csv",
@@ -91,10 +97,10 @@ def test_alternating_voices_and_models_share_a_connection(serve: Serve, tmp_path
     assert run(server, tmp_path, "--workers", "1", *QUICK).status == 0
     rows = assert_all_spoken(tmp_path, texts)
     assert_nothing_twice(rows)
-    assert rows[-1]["segments"] == 2
+    assert rows[0]["segments"] == 2
     commits = server.commits()
     assert {commit["connection"] for commit in commits} == {1}
-    assert [commit["voice"] for commit in commits] == [*voices, "magnus"]
+    assert [commit["voice"] for commit in commits] == ["sophia", *voices]
     assert [row["cost_usd"] is None for row in rows] == [voice != "meher" for voice in voices]
 
 
@@ -126,6 +132,24 @@ def test_too_much_at_once_costs_time_and_no_rows(serve: Serve, tmp_path: Path, s
     assert run(server, tmp_path, "--in-flight", "5", "--attempts", "1", *QUICK).status == 0
     assert_all_spoken(tmp_path, texts)
     assert sorted(commit["text"] for commit in server.commits()) == sorted(texts.values())
+
+
+def test_how_much_at_once_is_too_much_is_known_to_the_next_run(
+    serve: Serve, tmp_path: Path
+) -> None:
+    server = serve('[[fault]]\nkind = "slow"\nprobability = 1.0\nseconds = 0.02\n')
+    learned = tmp_path / "m/.batchtts/pace.json"
+    texts = sentences(48)
+    for count in (24, 48):
+        some = dict(list(texts.items())[:count])
+        write(tmp_path / "m.csv", [{"id": it, "text": text} for it, text in some.items()])
+        answer = run(server, tmp_path, "--in-flight", "4", "--workers", "5", *QUICK)
+        assert answer.status == 0
+        [found] = json.loads(learned.read_bytes()).values()
+        assert 1 <= found["in_flight"] < found["allowed"] == 4
+        told = f"smallest takes {found['in_flight']} at once, of the 4 requests allowed"
+        assert told in answer.err
+    assert_all_spoken(tmp_path, texts)
 
 
 def test_complete_in_the_middle_of_a_script_does_not_cut_it(serve: Serve, tmp_path: Path) -> None:
@@ -224,7 +248,7 @@ def test_whatever_goes_wrong_every_row_is_whole_in_the_end(serve: Serve, tmp_pat
 
 def test_late_audio_of_a_finished_script_takes_that_row_back(serve: Serve, tmp_path: Path) -> None:
     server = serve('[[fault]]\nkind = "late"\nof = "finished"\nrequests = [2]\n')
-    texts = sentences(3)
+    texts = longest_first(sentences(3))
     write(tmp_path / "m.csv", [{"id": it, "text": text} for it, text in texts.items()])
     assert run(server, tmp_path, "--workers", "1", *QUICK).status == 3
     first, second, third = results(tmp_path / "m")

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import cast
 
@@ -365,7 +366,7 @@ async def test_a_row_that_is_dropped_gives_its_slot_back(autojump_clock: MockClo
         with trio.move_on_after(5) as scope:
             await it.worker().take(row())
         assert scope.cancelled_caught
-        assert it.crew.slots.borrowed_tokens == 0
+        assert it.crew.slots.held == 0
 
 
 # Sessions
@@ -452,11 +453,11 @@ async def test_a_session_that_has_had_enough_is_replaced(autojump_clock: MockClo
 
 async def test_a_session_that_closes_in_the_queue_is_replaced(autojump_clock: MockClock) -> None:
     async with studio(in_flight=1) as it, trio.open_nursery() as nursery:
-        await it.crew.slots.acquire_on_behalf_of("somebody else")
+        await it.crew.slots.acquire()
         nursery.start_soon(it.worker().take, row())
         await trio.sleep(3)
         it.provider.talks[0].reusable = False
-        it.crew.slots.release_on_behalf_of("somebody else")
+        it.crew.slots.release()
     assert (len(it.provider.calls), it.provider.closed) == (2, 1)
     assert [when for when, _ in it.provider.scripts] == pytest.approx([3.1])
 
@@ -488,16 +489,51 @@ async def test_a_slot_is_free_as_soon_as_the_provider_has_said_all(
     assert take.result.queue_s == pytest.approx(1.0)
 
 
-async def test_a_refusal_takes_slots_away_and_successes_give_them_back(
+async def test_refusals_in_a_row_take_slots_away_and_successes_give_them_back(
     autojump_clock: MockClock,
 ) -> None:
-    async with studio(RateLimited("429"), in_flight=10) as it:
-        worker = it.worker()
-        await worker.take(row(0))
-        assert it.crew.slots.total_tokens == 7
-        for number in range(1, 7):
-            await worker.take(row(number))
-        assert it.crew.slots.total_tokens == 8
+    async with studio(*[RateLimited("429")] * 2, in_flight=4) as it:
+        await it.worker().take(row())
+        assert it.crew.in_flight.limit == 2
+        async with trio.open_nursery() as nursery:
+            for number in range(1, 6):
+                nursery.start_soon(it.worker(number).take, row(number))
+    assert it.crew.in_flight.limit > 2
+
+
+async def test_a_refusal_by_handshake_takes_no_slots_away(autojump_clock: MockClock) -> None:
+    async with studio(*[Closed(RateLimited("429"))] * 5, in_flight=4) as it:
+        assert spoken(await it.worker().take(row()))
+    assert it.crew.in_flight.limit == 4
+
+
+async def test_a_row_that_is_begun_goes_on_before_others_begin(autojump_clock: MockClock) -> None:
+    async with studio(in_flight=1) as it, trio.open_nursery() as nursery:
+        for number, script in enumerate(["Call me Ishmael. Some years ago.", "Two.", "Three."]):
+            nursery.start_soon(it.worker(number).take, row(number, script))
+            await trio.sleep(0.01)
+    spoken_in_order = [script for _, script in it.provider.scripts]
+    assert spoken_in_order == ["Call me Ishmael. ", "Two.", "Some years ago.", "Three."]
+
+
+async def test_a_refused_request_comes_back_for_a_slot_at_once(autojump_clock: MockClock) -> None:
+    refusals = [RateLimited("429")] * 8
+    async with studio(*refusals, in_flight=64) as it:
+        assert spoken(await it.worker().take(row()))
+    waits = [later - earlier for (earlier, _), (later, _) in pairwise(it.provider.scripts)]
+    assert all(wait_s <= 0.1 + RetryPolicy().base_s for wait_s in waits)
+
+
+async def test_nobody_asks_for_a_while_when_a_lone_request_is_refused(
+    autojump_clock: MockClock,
+) -> None:
+    async with studio(*[RateLimited("429")] * 6, in_flight=1) as it:
+        async with trio.open_nursery() as nursery:
+            for number in range(5):
+                nursery.start_soon(it.worker(number).take, row(number))
+        waits = [later - earlier for (earlier, _), (later, _) in pairwise(it.provider.scripts)]
+        for wait_s, least_s in zip(waits[2:6], [0.5, 1.0, 2.0, 4.0], strict=True):
+            assert least_s <= wait_s + 1e-9
 
 
 # What ends a run
@@ -552,7 +588,7 @@ async def test_a_refused_key_ends_the_run(
     async with studio(where) as it:
         with pytest.raises(Unauthorized):
             await it.worker().take(row())
-        assert it.crew.slots.borrowed_tokens == 0
+        assert it.crew.slots.held == 0
 
 
 async def test_a_provider_that_is_down_ends_the_run(autojump_clock: MockClock) -> None:
@@ -822,7 +858,7 @@ async def test_what_cannot_be_noted_is_not_sent(
         with pytest.raises(OutputBroken, match="no space left"):
             await it.worker().take(row())
         assert it.provider.scripts == []
-        assert it.crew.slots.borrowed_tokens == 0
+        assert it.crew.slots.held == 0
 
 
 async def test_a_model_without_a_price_is_noted_without_a_cost(

@@ -272,7 +272,7 @@ pacing = _adding(
         "--workers",
         type=Whole(1, 1024),
         metavar="N",
-        help="WebSockets open at once.  [default: the provider's, see `batchtts providers`]",
+        help="WebSockets open at once.  [default: the provider's, or what --in-flight needs]",
     ),
     _pacing(
         "--in-flight",

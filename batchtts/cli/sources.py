@@ -116,7 +116,7 @@ def _derived(job: Job, speaker: Speaker) -> dict[str, tuple[object, str]]:
         "voice": (voice.name, its_default),
         "model": (voice.model, "voice" if job.voice else its_default),
         "language": (voice.language, "voice" if job.voice else its_default),
-        "workers": (workers, its_default),
+        "workers": (workers, "in_flight" if job.in_flight else its_default),
         "in_flight": in_flight,
         "sample_rate_hz": (speaker.format.sample_rate_hz, its_default),
     }

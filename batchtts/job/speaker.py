@@ -5,6 +5,7 @@ The user's own choice, or else what the environment and this machine allow.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -19,6 +20,10 @@ from batchtts.wire import registry
 from batchtts.wire.provider import Manner, Provider
 
 LOCAL = "local"
+
+#: Sockets for each request in flight where a socket is held for a while after its request.
+SOCKETS_EACH = 2
+MOST_SOCKETS = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,13 +97,13 @@ def choose_speaker(
     provider.check_options(job.options)
     try:
         voice = provider.choose_voice(name, job.model, job.language)
-        provider.dialect(Manner(voice=voice, speed=job.speed, options=job.options))
+        dialect = provider.dialect(Manner(voice=voice, speed=job.speed, options=job.options))
     except UtteranceError as error:
         raise SettingsError(str(error), hint=error.hint) from None
     if job.max_cost_usd is not None and provider.cost_usd(voice.model, 1) is None:
         raise no_price(provider, voice.model)
     url = _find_address(provider, job)
-    workers = job.workers or provider.workers
+    workers = job.workers or _sockets(provider, job.in_flight, dialect.traits.linger_s)
     key = _find_key(provider, job, environment) if needs_key else None
     return Speaker(
         provider=provider,
@@ -113,6 +118,16 @@ def choose_speaker(
         word_timestamps=job.word_timestamps,
         options=job.options,
     )
+
+
+def _sockets(provider: Provider, in_flight: int | None, linger_s: float) -> int:
+    """As many as keep so many requests in flight: some are held by none."""
+    if in_flight is None:
+        return provider.workers
+    each = provider.workers / (provider.in_flight or provider.workers)
+    if linger_s:
+        each = max(each, SOCKETS_EACH)
+    return max(provider.workers, min(math.ceil(in_flight * each), MOST_SOCKETS))
 
 
 def no_price(provider: Provider, model: str) -> SettingsError:

@@ -78,6 +78,11 @@ class Layout:
         return self.private / "damaged.jsonl"
 
     @property
+    def pace(self) -> Path:
+        """How many requests in flight a provider took."""
+        return self.private / "pace.json"
+
+    @property
     def private(self) -> Path:
         """For batchtts only."""
         return self.root / ".batchtts"

@@ -15,6 +15,7 @@ from batchtts.record.begun import Begun, Sent, take_of
 from batchtts.run.budget import Budget
 from batchtts.run.pace import Breaker, InFlight
 from batchtts.run.retry import RetryPolicy
+from batchtts.run.slots import Slot, Slots
 from batchtts.wire.line import Line
 from batchtts.wire.provider import Manner, Provider
 from batchtts.wire.tape import Recorder
@@ -35,7 +36,7 @@ class Crew:
         stop: Called when a row is left because of the budget.
         word_timestamps, options: See `Manner`.
         recorder: Where conversations are recorded, if they are.
-        slots: Requests in flight; follows *in_flight*.
+        slots: Requests in flight, as many as *in_flight* allows.
         corrections: Rows that were recorded as done and are not; whoever records
             takes them from here.
     """
@@ -54,11 +55,11 @@ class Crew:
     word_timestamps: bool = False
     options: Mapping[str, object] = field(default_factory=dict)
     recorder: Recorder | None = None
-    slots: trio.CapacityLimiter = field(init=False)
+    slots: Slots = field(init=False)
     corrections: list[Correction] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.slots = trio.CapacityLimiter(self.in_flight.limit)
+        self.slots = Slots(self.in_flight)
 
     def manner(self, utterance: Utterance) -> Manner:
         """Return how this utterance is to be spoken."""
@@ -101,8 +102,13 @@ class Crew:
     def succeeded(self) -> None:
         """A segment was spoken in full."""
         self.breaker.succeeded()
-        self.in_flight.succeeded()
-        self.slots.total_tokens = self.in_flight.limit
+
+    def refused(self, slot: Slot, error: errors.RateLimited) -> None:
+        """A request was refused; it will wait for a slot again, of which there may be fewer."""
+        error.queues_again = True
+        pause_s = slot.refused()
+        if pause_s:
+            self.connections.start_soon(self.slots.open_after, pause_s)
 
     def failed(self, error: errors.AttemptError, began_at: float) -> None:
         """An attempt failed.
@@ -112,9 +118,6 @@ class Crew:
         """
         now = trio.current_time()
         is_busy = isinstance(error, errors.RateLimited)
-        if is_busy:
-            self.in_flight.refused(now)
-            self.slots.total_tokens = self.in_flight.limit
         is_unreachable = isinstance(error, errors.NotConnected)
         if is_unreachable and self.breaker.is_closed:
             log.info("%s; trying on", error, extra=notice("unreachable", error=str(error)))

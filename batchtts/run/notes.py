@@ -34,6 +34,11 @@ class Notes:
     contexts: list[str] = field(default_factory=list)
     is_cut_short: bool = False
 
+    @property
+    def is_begun(self) -> bool:
+        """Whether anything of it was sent."""
+        return self.attempts > 0
+
     def heard(self, timeline: Timeline) -> None:
         """A segment was spoken in full."""
         if self.ttfa_s is None:

@@ -10,7 +10,7 @@ import trio
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 from tenacity.wait import wait_random_exponential
 
-from batchtts.errors import AttemptError, NotConnected
+from batchtts.errors import AttemptError, NotConnected, RateLimited
 
 Spoken = TypeVar("Spoken")
 
@@ -87,8 +87,12 @@ class RetryPolicy:
         error = _failure(call)
         if error.retry_after_s is not None:
             return min(max(error.retry_after_s, self.base_s), self.longest_s)
-        ceiling_s = self.knock_ceiling_s if isinstance(error, NotConnected) else self.ceiling_s
-        return wait_random_exponential(multiplier=self.base_s, max=ceiling_s)(call)
+        return wait_random_exponential(multiplier=self.base_s, max=self._ceiling_s(error))(call)
+
+    def _ceiling_s(self, error: AttemptError) -> float:
+        if isinstance(error, RateLimited) and error.queues_again:
+            return self.base_s
+        return self.knock_ceiling_s if isinstance(error, NotConnected) else self.ceiling_s
 
 
 def _failure(call: RetryCallState) -> AttemptError:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 import trio
 
@@ -18,7 +19,7 @@ from batchtts.job.settings import Job
 from batchtts.job.speaker import LOCAL, Speaker
 from batchtts.model import Take, Utterance
 from batchtts.notices import notice
-from batchtts.run import local
+from batchtts.run import learned, local
 from batchtts.run.agenda import Agenda
 from batchtts.run.books import Books
 from batchtts.run.budget import Budget
@@ -155,6 +156,7 @@ class Speech:
                 connections.cancel_scope.deadline = trio.current_time() + PART_S
         finally:
             if crew is not None:
+                self._learn(crew)
                 with trio.CancelScope(shield=True):
                     await self._record(crew, [])  # corrections that no take came after
 
@@ -167,12 +169,15 @@ class Speech:
         """What the workers of this run share."""
         provider, workers = self.speaker.provider, self._workers
         key_file = self.speaker.key_source if self.job.key_file else None
+        line = Line.to(provider, url, key, key_file=key_file)
+        most = self.speaker.in_flight
+        known = learned.recall(self._pace_path, line.where, allowed=most, now=time.time())
         return Crew(
             name=self.books.name,
             provider=provider,
-            line=Line.to(provider, url, key, key_file=key_file),
+            line=line,
             policy=RetryPolicy(attempts=self.job.attempts),
-            in_flight=InFlight(min(self.speaker.in_flight, workers)),
+            in_flight=InFlight(min(most, workers), known),
             breaker=Breaker(failures=4 * workers, patience_s=self.job.outage_s),
             connections=connections,
             budget=Budget(self.job.max_cost_usd),
@@ -183,6 +188,21 @@ class Speech:
             options=self.speaker.options,
             recorder=self._recorder(None if key == LOCAL else key),
         )
+
+    def _learn(self, crew: Crew) -> None:
+        """Tell how many requests in flight the provider took, if it refused any."""
+        path, most = self._pace_path, self.speaker.in_flight
+        taken = learned.keep(path, crew.line.where, crew.in_flight, allowed=most, now=time.time())
+        if taken is not None:
+            log.info(
+                "%s takes %d at once, of the %d requests allowed; the next run begins there",
+                *(self.speaker.provider.name, taken, most),
+                extra=notice("pace_learned", in_flight=taken, allowed=most),
+            )
+
+    @property
+    def _pace_path(self) -> Path:
+        return self.books.store.layout.pace
 
     def _recorder(self, key: str | None) -> Recorder | None:
         if self.job.record is None:

@@ -25,6 +25,7 @@ from batchtts.notices import notice
 from batchtts.review.checks import find_fault
 from batchtts.run.crew import Crew
 from batchtts.run.notes import Notes
+from batchtts.run.slots import Slot
 from batchtts.text.segment import split
 from batchtts.wire.dialect import Traits
 from batchtts.wire.provider import Manner, Vocabulary
@@ -220,7 +221,7 @@ class Worker:
         """Speak a segment once and make sure that it is all there."""
         style = self._style_of(utterance)
         hearing = Hearing(style.traits.raw_hz, style.traits.raw_encoding)
-        slot = _Slot(self._crew.slots)
+        slot = Slot(self._crew.slots, notes.to_send if notes.is_begun else 0)
         listener = Listener(
             hear=hearing.hear,
             said=slot.release,
@@ -235,6 +236,9 @@ class Worker:
             notes.attempts += 1
             self._crew.note(utterance, notes.characters + len(piece))
             timeline = await session.speak(piece, context, listener)
+        except errors.RateLimited as error:
+            self._crew.refused(slot, error)
+            raise
         finally:
             slot.release()
         sound = hearing.plain_sound() or await _in_thread(hearing.sound)
@@ -247,6 +251,7 @@ class Worker:
         )
         if fault is not None:
             raise fault
+        slot.succeeded()
         notes.peak_dbfs = max(notes.peak_dbfs, loudest_dbfs)
         notes.heard(timeline)
         return sound
@@ -348,24 +353,3 @@ class _Style:
     dialect: Vocabulary
     traits: Traits
     resource: str
-
-
-class _Slot:
-    """One request in flight, from commit until the provider is no longer at work on it."""
-
-    def __init__(self, slots: trio.CapacityLimiter) -> None:
-        self._slots = slots
-        self._is_held = False
-
-    async def acquire(self) -> float:
-        """Wait for it; return for how long, in seconds."""
-        began_at = trio.current_time()
-        await self._slots.acquire_on_behalf_of(self)
-        self._is_held = True
-        return trio.current_time() - began_at
-
-    def release(self) -> None:
-        """Give it back; once is enough."""
-        if self._is_held:
-            self._is_held = False
-            self._slots.release_on_behalf_of(self)
