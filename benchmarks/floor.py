@@ -42,7 +42,7 @@ class Floor(asyncio.BufferedProtocol):
         self._over = over
         self._name = name
         self._left = task.utterances
-        self._audio = bytearray()
+        self._audio = list[bytes]()
         self._rest = bytearray()
         self._upgraded = False
         self._transport: asyncio.Transport | None = None
@@ -96,9 +96,10 @@ class Floor(asyncio.BufferedProtocol):
     def _hear(self, message: memoryview) -> None:
         said = _decode(message)
         if said.type == _DELTA:
-            self._audio += pybase64.b64decode(memoryview(said.delta)[1:-1], validate=True)
+            payload = memoryview(said.delta)[1:-1]
+            self._audio.append(pybase64.b64decode(payload, validate=True))
         elif said.type == _DONE:
-            self._task.check(len(self._audio))
+            self._task.check(len(b"".join(self._audio)))
             self._audio.clear()
             self._left -= 1
             self._speak()

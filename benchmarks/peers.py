@@ -164,15 +164,15 @@ def ours(task: Task) -> None:
     manner = Manner(voice=provider.voices[0], options={"linger_s": 0.0})
 
     async def speak(session: Session, context: str) -> None:
-        audio = bytearray()
+        audio = list[bytes]()
         listener = Listener(
-            hear=lambda payload, item: audio.extend(payload),
+            hear=lambda payload, item: audio.append(payload),
             said=lambda: None,
             late=lambda context: None,
             time=lambda words, item: None,
         )
         await session.speak(SCRIPT, context, listener)
-        task.check(len(audio))
+        task.check(len(b"".join(audio)))
 
     async def one(line: Line, connections: trio.Nursery, socket: int) -> None:
         session = await line.call(connections, provider.dialect(manner))

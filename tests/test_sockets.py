@@ -13,7 +13,7 @@ import trio
 import trio.testing
 import trustme
 
-from batchtts.wire.sockets import Intake, Secure
+from batchtts.wire.sockets import Plain, Secure
 
 DEADLINE_S = 10.0
 ROOM_BYTES = 256 * 1024
@@ -281,7 +281,7 @@ async def test_what_comes_in_the_clear_is_read_into_the_room() -> None:
     room = bytearray(4)
     near, far = map(trio.SocketStream, trio.socket.socketpair())
     async with near:
-        intake = Intake(near, memoryview(room))
+        intake = Plain(near, memoryview(room))
         async with far:
             await far.send_all(b"Ishmael")
         assert bytes(await intake.read()) == b"Ishm"
@@ -292,7 +292,7 @@ async def test_what_comes_in_the_clear_is_read_into_the_room() -> None:
 async def test_who_is_cancelled_reads_nothing() -> None:
     near, far = map(trio.SocketStream, trio.socket.socketpair())
     async with near, far:
-        intake = Intake(near, memoryview(bytearray(100)))
+        intake = Plain(near, memoryview(bytearray(100)))
         with trio.move_on_after(0.01) as scope:
             await intake.read()
         assert scope.cancelled_caught

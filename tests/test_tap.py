@@ -16,9 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wsproto import ConnectionType
 from wsproto.connection import Connection
+from wsproto.events import TextMessage
 from wsproto.frame_protocol import FrameProtocol
 
-from batchtts.wire.sockets import Intake
+from batchtts.wire.sockets import Plain
 from batchtts.wire.tap import Tap
 from tests.babble import Alone, babble, is_meant, pieces
 
@@ -56,6 +57,11 @@ async def drain(tap: Tap) -> tuple[bytes, list[bytes]]:
     while data := await tap.receive_some():
         passed += data
     return passed, messages
+
+
+async def say(tap: Tap, messages: list[str]) -> None:
+    if rest := tap.say(messages):
+        await tap.send_all(rest)
 
 
 async def test_text_behind_the_headers_is_put_aside() -> None:
@@ -188,7 +194,7 @@ async def test_messages_leave_whole_whoever_else_is_sending() -> None:
     tap = Tap(stream)
     async with trio.open_nursery() as nursery:
         for _ in range(5):
-            nursery.start_soon(tap.say, ["one", "two"])
+            nursery.start_soon(say, tap, ["one", "two"])
             nursery.start_soon(tap.send_all, b"\x89\x80mask")
     server = Connection(ConnectionType.SERVER)
     server.receive_data(bytes(stream.taken))
@@ -200,7 +206,7 @@ async def test_messages_leave_whole_whoever_else_is_sending() -> None:
 
 async def test_every_message_has_a_mask_of_its_own() -> None:
     stream = Pieces([])
-    await Tap(stream).say(["same"] * 20)
+    await say(Tap(stream), ["same"] * 20)
     frames = b"".join(stream.sent)
     masks = {frames[at + 2 : at + 6] for at in range(0, len(frames), 10)}
     assert len(frames) == 200
@@ -212,7 +218,7 @@ async def test_nothing_is_sent_behind_half_a_frame() -> None:
     tap = Tap(stream)
     tap.on_end = lambda: ends.append("end")
     with trio.move_on_after(0.05) as scope:
-        await tap.say(["so long a message"])
+        await say(tap, ["so long a message"])
     assert scope.cancelled_caught
     with pytest.raises(trio.BrokenResourceError):
         await tap.send_all(b"goodbye")
@@ -225,7 +231,7 @@ async def test_a_ping_that_comes_while_we_send_is_passed_on() -> None:
     assert await tap.receive_some() == HEADERS
     tap.listen(ours.sent.append, ours.sent.append)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(tap.say, ["so long a message"])
+        nursery.start_soon(say, tap, ["so long a message"])
         await trio.testing.wait_all_tasks_blocked()
         ours.pieces += [ping, text("one")]
         assert await tap.receive_some() == ping
@@ -267,7 +273,7 @@ async def test_who_shares_a_room_hears_nobody_else() -> None:
 
     async def hear(name: str, stream: trio.SocketStream) -> None:
         async with stream:
-            heard[name] = (await drain(Tap(stream, Intake(stream, memoryview(room)).read)))[1]
+            heard[name] = (await drain(Tap(stream, Plain(stream, memoryview(room)).read)))[1]
 
     async def say(name: str, stream: trio.SocketStream) -> None:
         async with stream:
@@ -288,7 +294,7 @@ async def test_what_is_passed_on_does_not_change_when_the_room_does() -> None:
     room = bytearray(1024)
     ours, theirs = await connected()
     async with ours, theirs:
-        tap = Tap(ours, Intake(ours, memoryview(room)).read)
+        tap = Tap(ours, Plain(ours, memoryview(room)).read)
         said = b"\x01\x02so"
         await theirs.send_all(HEADERS + said)
         assert await tap.receive_some() == HEADERS
@@ -316,8 +322,7 @@ async def test_a_flood_lets_others_have_their_turn() -> None:
             await theirs.send_all(HEADERS + text("x") * 10_000)
         nursery.start_soon(others)
         assert (
-            len((await drain(Tap(ours, Intake(ours, memoryview(bytearray(100))).read)))[1])
-            == 10_000
+            len((await drain(Tap(ours, Plain(ours, memoryview(bytearray(100))).read)))[1]) == 10_000
         )
         nursery.cancel_scope.cancel()
     assert turns >= 150  # of 300 reads
@@ -329,7 +334,7 @@ async def test_a_reset_is_the_end() -> None:
         [listener] = await nursery.start(partial(trio.serve_tcp, reset, 0, host="127.0.0.1"))
         ours = await trio.testing.open_stream_to_socket_listener(listener)
         async with ours:
-            tap = Tap(ours, Intake(ours, memoryview(bytearray(1024))).read)
+            tap = Tap(ours, Plain(ours, memoryview(bytearray(1024))).read)
             tap.on_end = lambda: ends.append("end")
             await ours.send_all(b"GET / HTTP/1.1")
             with pytest.raises(trio.BrokenResourceError), trio.fail_after(5):
@@ -346,7 +351,7 @@ async def reset(stream: trio.SocketStream) -> None:
 
 async def test_a_tap_that_is_closed_while_it_reads_says_so() -> None:
     ours, theirs = await connected()
-    tap = Tap(ours, Intake(ours, memoryview(bytearray(1024))).read)
+    tap = Tap(ours, Plain(ours, memoryview(bytearray(1024))).read)
 
     async def read() -> None:
         with pytest.raises(trio.ClosedResourceError):
@@ -358,3 +363,40 @@ async def test_a_tap_that_is_closed_while_it_reads_says_so() -> None:
         await tap.aclose()
     with pytest.raises(trio.ClosedResourceError):
         await tap.receive_some()
+
+
+async def test_what_does_not_leave_at_once_follows_in_its_place() -> None:
+    ours, theirs = await connected()
+    plain = Plain(ours, memoryview(bytearray(1024)))
+    tap, messages = Tap(ours, plain.read, plain.write), ["long" * 500_000, "and short"]
+    server, found = Connection(ConnectionType.SERVER), list[str]()
+    rests: list[bytes] = []
+
+    async def send() -> None:
+        for message in messages:
+            rests.append(tap.say([message]))
+            if rests[-1]:
+                await tap.send_all(rests[-1])
+
+    async with ours, theirs, trio.open_nursery() as nursery:
+        nursery.start_soon(send)
+        parts: list[str] = []
+        while len(found) < len(messages):
+            server.receive_data(await theirs.receive_some())
+            for event in server.events():
+                assert isinstance(event, TextMessage)
+                parts.append(event.data)
+                if event.message_finished:
+                    found.append("".join(parts))
+                    parts.clear()
+    assert found == messages
+    assert 0 < len(rests[0]) < 2_000_000
+
+
+async def test_who_has_gone_is_told_of_at_once() -> None:
+    ours, theirs = await connected()
+    plain = Plain(ours, memoryview(bytearray(1024)))
+    await ours.aclose()
+    with pytest.raises(trio.ClosedResourceError):
+        Tap(ours, plain.read, plain.write).say(["Hello?"])
+    await theirs.aclose()

@@ -30,7 +30,7 @@ from batchtts.wire.dialogue import Dialogue, Patience
 from batchtts.wire.frames import LARGEST_BYTES
 from batchtts.wire.provider import Addressed, Headers, bearer
 from batchtts.wire.session import CLOSE_S, ERRORS, Session, Tape
-from batchtts.wire.sockets import Intake, Secure
+from batchtts.wire.sockets import Plain, Secure
 from batchtts.wire.tap import Tap
 
 CONNECT_S = 10.0  # for TCP and TLS, and again for upgrade and greeting
@@ -214,7 +214,8 @@ class Line:
                 f"{self.where}: no host can have this name", hint=_RIGHT_ENDPOINT
             ) from error
         if parts.scheme == "ws":
-            return Tap(stream, Intake(stream, room).read)
+            plain = Plain(stream, room)
+            return Tap(stream, plain.read, plain.write)
         secure = Secure(stream, self.tls or ssl.create_default_context(), host, room)
         is_secure = False
         try:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Protocol
 
 import trio
@@ -45,17 +46,20 @@ class Link:
         """Whether one side has said goodbye, or is gone."""
         return self._ws.closed is not None
 
-    async def say(self, messages: Sequence[str]) -> None:
-        """Send text messages.
+    def say(self, messages: Sequence[str]) -> Callable[[], Awaitable[None]] | None:
+        """Send text messages as far as they leave at once; return what sends the rest.
 
         Raises:
-            GONE: they may not have left.
+            GONE: they may not have left; so does what sends the rest.
         """
         if self._ws.closed is not None:
             raise ConnectionClosed(self._ws.closed)
-        if self._tap is not None:
-            await self._tap.say(messages)
-            return
+        if self._tap is None:
+            return partial(self._say_each, messages)
+        rest = self._tap.say(messages)
+        return partial(self._tap.send_all, rest) if rest else None
+
+    async def _say_each(self, messages: Sequence[str]) -> None:
         for message in messages:
             await self._ws.send_message(message)
 

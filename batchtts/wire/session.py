@@ -6,8 +6,9 @@ or RunError, never inside an ExceptionGroup: the retry predicate must see it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from math import inf
 from typing import TypeVar
 
 import trio
@@ -80,6 +81,7 @@ class Session:
         self._since = trio.current_time()  # what means nothing buys no time
         self._rests_since = self._since
         self._patience = trio.CancelScope()
+        self._attended = dialogue.state  # of the last change that was seen to
         self._link = Link(ws, tap, self)
 
     @property
@@ -139,13 +141,11 @@ class Session:
                 case _:
                     pass
 
-        with self._reacting(react), trio.move_on_after(SCRIPT_S) as patience:
+        with self._reacting(react):
             await self._send(messages)
             if not timeline.first_audio_at:
                 timeline.committed_at = trio.current_time()
-            await self._converse()
-        if patience.cancelled_caught:
-            raise errors.Stalled(self._account_for(f"no end within {SCRIPT_S:g} s"))
+            await self._converse(within_s=SCRIPT_S)
         listener.said()
         return timeline
 
@@ -199,20 +199,20 @@ class Session:
 
     async def _send(self, messages: Sequence[str], what: str = "text") -> bool:
         """Say this; False if nobody is there any more, which the next message tells."""
-        with trio.move_on_after(SEND_S) as scope:
-            for some in _bundles(messages):
-                scope.deadline = trio.current_time() + SEND_S
-                if self._tape is not None:
-                    for message in some:
-                        self._tape.sent(message)
-                try:
-                    await self._link.say(some)
-                except GONE:
-                    return False
-                if self._trouble is not None:
+        for some in _bundles(messages):
+            if self._tape is not None:
+                for message in some:
+                    self._tape.sent(message)
+            try:
+                send_rest = self._link.say(some)
+                if send_rest is not None and not await _within(SEND_S, send_rest):
+                    if self._trouble is None:
+                        raise errors.Stalled(f"the provider took no {what} for {SEND_S:g} s")
                     break
-        if scope.cancelled_caught and self._trouble is None:
-            raise errors.Stalled(f"the provider took no {what} for {SEND_S:g} s")
+            except GONE:
+                return False
+            if self._trouble is not None:
+                break
         return True
 
     @contextmanager
@@ -240,21 +240,30 @@ class Session:
                 self._trouble.charged = False
             raise self._trouble
 
-    async def _converse(self) -> None:
+    async def _converse(self, within_s: float = inf) -> None:
         """Hear the provider out, until it awaits a script or is not to be spoken to again."""
         self._since = trio.current_time()
+        ends_at = self._since + within_s
         while self._talks():
-            deadline = self._since + self._dialogue.patience_s
+            deadline = min(self._since + self._dialogue.patience_s, ends_at)
             with trio.CancelScope(deadline=deadline) as self._patience:
                 while self._talks():
                     await self._link.listen()
-            if self._talks() and trio.current_time() >= self._since + self._dialogue.patience_s:
-                if self._tape is not None:
-                    self._tape.waited()
-                self._digest(self._dialogue.receive_silence())
+            if self._talks():
+                self._wait_no_more(ends_at, within_s)
         self._rests_since = trio.current_time()
         if self._trouble is not None and not self._is_between:
             raise self._trouble
+
+    def _wait_no_more(self, ends_at: float, within_s: float) -> None:
+        """Patience may have run out, unless something has come meanwhile."""
+        now = trio.current_time()
+        if now >= ends_at:
+            raise errors.Stalled(self._account_for(f"no end within {within_s:g} s"))
+        if now >= self._since + self._dialogue.patience_s:
+            if self._tape is not None:
+                self._tape.waited()
+            self._digest(self._dialogue.receive_silence())
 
     def _talks(self) -> bool:
         """Whether something is still awaited."""
@@ -302,23 +311,26 @@ class Session:
     def _digest(self, events: Sequence[Event]) -> None:
         """React to events up to the first that is a failure."""
         for event in events:
-            self._trouble = self._judge(event)
-            if self._trouble is not None:
+            if type(event) in _FAILURES:
+                self._trouble = self._judge(event)
                 break
             self._since = trio.current_time()
             self._react(event, self._since)
-        self._attend()
+        state = self._dialogue.state
+        if not (state is self._attended is State.SPEAKING) or self._trouble is not None:
+            self._attend()
 
     def _attend(self) -> None:
         """Let who waits see what has changed, or wait no longer than is right now."""
+        self._attended = self._dialogue.state
         if not self._talks():
             self._link.call()
         until = self._since + self._dialogue.patience_s
         if until < self._patience.deadline:
             self._patience.deadline = until
 
-    def _judge(self, event: Event) -> errors.BatchttsError | None:
-        """Return what a failure costs; None if the event is none."""
+    def _judge(self, event: Event) -> errors.BatchttsError:
+        """Return what a failure costs."""
         match event:
             case Failed(reason=reason, fault=fault):
                 return self._charge(self._explain(ERRORS[fault](self._account_for(reason))))
@@ -327,7 +339,7 @@ class Session:
             case Closed(reason=reason):
                 return self._explain(errors.SessionLost(self._account_for(reason)))
             case _:
-                return None
+                raise AssertionError(event)
 
     def _charge(self, error: errors.BatchttsError) -> errors.BatchttsError:
         """A refusal is free, but not one that comes after audio."""
@@ -342,6 +354,8 @@ class Session:
 
 
 _AT_REST = frozenset({State.IDLE, State.SPENT})
+
+_FAILURES = frozenset({Failed, Stalled, Closed})
 
 #: What a fault costs.
 ERRORS: dict[Fault, type[errors.BatchttsError]] = {
@@ -373,3 +387,9 @@ def _bundles(messages: Sequence[str]) -> Iterator[list[str]]:
         room -= len(message)
     if bundle:
         yield bundle
+
+
+async def _within(seconds: float, act: Callable[[], Awaitable[None]]) -> bool:
+    with trio.move_on_after(seconds) as scope:
+        await act()
+    return not scope.cancelled_caught

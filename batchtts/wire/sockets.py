@@ -18,8 +18,8 @@ from batchtts.wire.frames import Buffer
 _RECORDS_BYTES = 64 * 1024  # that are received at once; TLS keeps as much for each connection
 
 
-class Intake:
-    """Receives from a socket into a room."""
+class Plain:
+    """A socket without a detour: receives into a room, and sends what leaves at once."""
 
     def __init__(self, stream: trio.SocketStream, room: memoryview) -> None:
         self._socket = stream.socket
@@ -48,6 +48,24 @@ class Intake:
                     raise trio.ClosedResourceError("this socket was already closed") from None
                 raise trio.BrokenResourceError(f"{error}") from error
 
+    def write(self, data: bytes) -> int:
+        """Send as much as leaves at once; return how many bytes that is.
+
+        Raises:
+            trio.BrokenResourceError, trio.ClosedResourceError: nothing will leave.
+        """
+        try:
+            return os.write(self._socket.fileno(), data)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            raise self._lost(error) from error
+
+    def _lost(self, error: OSError) -> Exception:
+        if self._socket.fileno() < 0:
+            return trio.ClosedResourceError("this socket was already closed")
+        return trio.BrokenResourceError(f"{error}")
+
 
 class Secure(trio.abc.Stream):
     """TLS, the client's side; all records that have come are decrypted at once.
@@ -68,7 +86,7 @@ class Secure(trio.abc.Stream):
             room: See the module.
         """
         self._stream = stream
-        self._intake = Intake(stream, room[:_RECORDS_BYTES])
+        self._plain = Plain(stream, room[:_RECORDS_BYTES])
         self._room = room
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
@@ -147,7 +165,7 @@ class Secure(trio.abc.Stream):
         self._is_torn = False
 
     async def _fill(self) -> None:
-        if data := await self._intake.read():
+        if data := await self._plain.read():
             self._incoming.write(data)
         else:
             self._incoming.write_eof()

@@ -16,6 +16,7 @@ import trio
 from batchtts.wire.frames import Buffer, Cutter, Hear, masked
 
 Receive = Callable[[], Awaitable[Buffer]]
+Write = Callable[[bytes], int]
 
 _HEADERS_END = b"\r\n\r\n"
 _LONGEST_HEADERS = 64 * 1024
@@ -36,15 +37,19 @@ class Tap(trio.abc.Stream):
         banner: What came first.
     """
 
-    def __init__(self, stream: trio.abc.Stream, receive: Receive | None = None) -> None:
+    def __init__(
+        self, stream: trio.abc.Stream, receive: Receive | None = None, write: Write | None = None
+    ) -> None:
         """Read from a stream.
 
         Args:
             receive: How, if not by its own receive_some(). What it returns may be
                 overwritten as soon as others run: nothing of it is kept.
+            write: Sends what leaves at once, if that can be had.
         """
         self._stream = stream
         self._receive = receive
+        self._write = write
         self._headers: bytearray | None = bytearray()  # None once they are whole
         self._early = b""  # what came with them
         self._cutter: Cutter | None = None
@@ -65,14 +70,24 @@ class Tap(trio.abc.Stream):
         self._cutter = Cutter(text, binary)
         self._listened.set()
 
-    async def say(self, messages: Sequence[str]) -> None:
-        """Send text messages, a frame each; the upgrade must be over.
+    def say(self, messages: Sequence[str]) -> bytes:
+        """Send text messages, a frame each, as far as they leave at once.
+
+        Returns:
+            The rest, which is to be given to send_all() before anything else happens.
 
         Raises:
             trio.BrokenResourceError, trio.ClosedResourceError: nobody is there any more.
         """
-        frames = [masked(message.encode(), os.urandom(_MASK_BYTES)) for message in messages]
-        await self.send_all(b"".join(frames))
+        masks = os.urandom(_MASK_BYTES * len(messages))
+        starts = range(0, len(masks), _MASK_BYTES)
+        data = b"".join(
+            masked(message.encode(), masks[start : start + _MASK_BYTES])
+            for message, start in zip(messages, starts, strict=True)
+        )
+        if self._write is None or self._is_torn or self._sending.locked():
+            return data
+        return data[self._write(data) :]
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """Return what trio-websocket must see; nothing at the end of the stream."""
