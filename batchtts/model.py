@@ -55,7 +55,7 @@ class Utterance:
     """One row of the manifest, typed; it yields one audio file.
 
     Attributes:
-        row: Position in the manifest, from 0.
+        row: Place among the rows that the run considers, from 0.
         id: As the manifest has it; any non-empty text.
         script: What is to be spoken.
         speed: 1.0 is the voice's own pace, 2.0 twice as fast.

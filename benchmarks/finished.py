@@ -23,8 +23,8 @@ from batchtts.model import Result, Utterance
 from batchtts.record.ledger import Ledger
 from batchtts.record.lines import VERSION, Header
 from batchtts.record.store import Store, occupy
-from batchtts.run.agenda import survey
 from batchtts.run.memory import recall
+from batchtts.run.survey import survey
 from benchmarks.frames import noise
 
 LINES = 10_000  # that become durable together

@@ -21,9 +21,11 @@ from batchtts.model import Refusal, Result, Status, Utterance, Voice
 from batchtts.record import names
 from batchtts.record.ledger import Ledger
 from batchtts.record.lines import VERSION, Damaged, Header
-from batchtts.run.agenda import LONGEST_CHARS, Agenda, contested_names, drop_lost, survey
+from batchtts.run.agenda import LONGEST_CHARS, Agenda
+from batchtts.run.contest import contested_names
 from batchtts.run.forecast import GUESSED_CHARS_PER_S, REMEMBERED, duration_s, why_changed
 from batchtts.run.memory import recall
+from batchtts.run.survey import drop_lost, survey
 
 SIZE_BYTES = 1000
 
@@ -68,7 +70,7 @@ class Desk:
     def speak(self, *row_ids: str, status: Status = "done") -> list[int]:
         """Do what a run would do with some rows of the manifest as it is."""
         agenda = self.look()
-        contested = contested_names(agenda)
+        names_in_use = contested(agenda)
         voices = self.speaker.voice
         results = [
             Result(
@@ -83,7 +85,7 @@ class Desk:
                 speed=each.speed,
                 sample_rate_hz=self.speaker.format.sample_rate_hz,
                 text_chars=len(each.script),
-                **(self.audio(each.id, contested) if status == "done" else {}),
+                **(self.audio(each.id, names_in_use) if status == "done" else {}),
             )
             for row_id in row_ids
             for each in everything(agenda)
@@ -121,6 +123,10 @@ def everything(agenda: Agenda) -> list[Utterance]:
     """Every row of the manifest."""
     whole = replace(agenda, plan=replace(agenda.plan, kinds=np.zeros_like(agenda.plan.kinds)))
     return utterances(whole)
+
+
+def contested(agenda: Agenda) -> frozenset[int]:
+    return contested_names(agenda.manifest, agenda.memory.names())
 
 
 def utterances(agenda: Agenda) -> list[Utterance]:
@@ -289,19 +295,19 @@ def test_a_row_that_was_done_and_cannot_be_spoken_any_more_is_taken_back(desk: D
 
 def test_names_that_differ_in_case_only_are_contested(desk: Desk) -> None:
     desk.rows = {"Ahab": "One.", "ahab": "Two.", "AHAB": "Three.", "Ishmael": "Four."}
-    assert contested_names(desk.look()) == {hash("ahab")}
+    assert contested(desk.look()) == {hash("ahab")}
 
 
 def test_a_name_on_the_disk_is_contested_by_a_new_row_of_that_name(desk: Desk) -> None:
     desk.rows = {"Ahab": "One.", "Ishmael": "Two."}
     desk.speak("Ahab", "Ishmael")
     desk.rows = {"ahab": "One.", "Ishmael": "Two."}
-    assert contested_names(desk.look()) == {hash("ahab")}
+    assert contested(desk.look()) == {hash("ahab")}
 
 
 def test_a_row_does_not_contest_its_own_file(desk: Desk) -> None:
     desk.speak("ch1", "ch2", status="done")
-    assert contested_names(desk.look()) == frozenset()
+    assert contested(desk.look()) == frozenset()
 
 
 def test_where_nothing_is_to_be_spoken_no_name_is_contested(desk: Desk) -> None:
@@ -422,7 +428,7 @@ def test_lost_audio_does_not_come_back_under_a_contested_name(desk: Desk) -> Non
     agenda = desk.look()
     drop_lost(agenda, desk.ledger, desk.out)
     assert to_speak(agenda) == ["Ahab", "ahab"]
-    assert contested_names(agenda) == {hash("ahab")}
+    assert contested(agenda) == {hash("ahab")}
 
 
 # The same script twice

@@ -35,7 +35,7 @@ FLOORS = {name: floor for floor, names in enumerate(HOUSE) for name in names.spl
 #: No I/O, no clock, no chance.
 PURE = (
     "audio.mpeg audio.ogg audio.pcm audio.riff errors hints job.casting job.durations"
-    " job.ping job.plan lots model notices record.names"
+    " job.ping job.plan job.prints job.sharing lots model notices record.names"
     " review.checks run.pace server.faultfile server.faults server.knobs text wire"
 ).split()
 IMPURE = (

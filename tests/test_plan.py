@@ -12,18 +12,17 @@ from batchtts.job.plan import (
     DONE,
     FAILED,
     NEW,
-    Fingerprints,
     Ints,
     Past,
     Plan,
     Told,
-    contested,
-    find_spoken,
-    find_twins,
     make_plan,
     short,
 )
+from batchtts.job.prints import Fingerprints
+from batchtts.job.sharing import find_spoken, find_twins
 from batchtts.model import AudioFormat, Status, Voice
+from batchtts.run.contest import contested
 
 VOICE = Voice("af_heart", "hexgrad/Kokoro-82M", "en-us")
 WAV = AudioFormat("wav", 24_000)

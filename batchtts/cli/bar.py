@@ -54,3 +54,5 @@ class Bar:
     def end(self) -> None:
         """The run is over, however it went."""
         self._bar.stop()
+        for task in self._bar.task_ids:  # what was lost may be spoken under a bar of its own
+            self._bar.remove_task(task)

@@ -60,7 +60,7 @@ def _facts(agenda: Agenda, speaker: Speaker, ledger: Ledger | None) -> dict[str,
     kinds = {"new": NEW, "changed": CHANGED, "done": DONE, "failed": FAILED}
     cost_usd, unpriced = agenda.cost_usd()
     return {
-        **{name: agenda.plan.count(kind) for name, kind in kinds.items()},
+        **{name: agenda.count(kind) for name, kind in kinds.items()},
         "gone": len(agenda.plan.gone),
         "why_changed": dict(why_changed(agenda, speaker, ledger).most_common()) if ledger else {},
         "refused": agenda.refused_count,

@@ -43,6 +43,12 @@ class Columns:
     language: str | None
     speed: str | None
 
+    @property
+    def used(self) -> list[str]:
+        """Those that say what is to be spoken, and how."""
+        ours = (self.text, self.id, self.voice, self.model, self.language, self.speed)
+        return [name for name in ours if name is not None]
+
     def carried(self, names: Iterable[str]) -> list[str]:
         """Return those of *names* that are copied to the results."""
         ours = {self.id, self.voice, self.model, self.language} - {self.text, self.speed}
@@ -129,12 +135,15 @@ def _is_text(type: pa.DataType) -> bool:
 
 def as_text(column: pa.Array) -> list[str | None]:
     """Return the cells as they are written; integers in decimal."""
+    cells: list[str | None] = in_utf8(column).to_pylist()
+    return cells
+
+
+def in_utf8(column: pa.Array) -> pa.StringArray:
+    """Return the same cells in a column of text."""
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
-    if not _is_text(column.type):
-        column = column.cast(pa.string())
-    cells: list[str | None] = column.to_pylist()
-    return cells
+    return column if column.type == pa.string() else column.cast(pa.string())
 
 
 def as_names(column: pa.Array) -> list[str | None]:

@@ -2,24 +2,26 @@
 
 Rows are met by position, in order, and looked up by id; a re-ordered manifest
 costs nothing. Per row a few bytes are kept, whatever its script.
+
+What a ledger tells of ids is the `Past`; what is known of rows, however it came to
+be known, are `Facts`; what is to be done with them is a `Plan`.
 """
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from batchtts.model import AudioFormat, Status, Voice
+from batchtts.model import Status
 
 NEW, CHANGED, FAILED, DONE = range(4)
 
 _AT_ONCE = 8192
+_SOUGHT_AT_ONCE = 1 << 20
 
 #: What the status of a ledger line makes of its row.
 KINDS: dict[Status, int] = {"pending": NEW, "failed": FAILED, "done": DONE}
@@ -27,28 +29,7 @@ KINDS: dict[Status, int] = {"pending": NEW, "failed": FAILED, "done": DONE}
 Ints = np.ndarray[tuple[int], np.dtype[np.int64]]
 Floats = np.ndarray[tuple[int], np.dtype[np.float64]]
 Kinds = np.ndarray[tuple[int], np.dtype[np.uint8]]
-
-
-class Fingerprints:
-    """Hashes everything that changes the sound of a script."""
-
-    def __init__(
-        self, provider: str, format: AudioFormat, options: Mapping[str, object] = {}
-    ) -> None:
-        self._common = f"{provider}\0{format.container}\0{format.sample_rate_hz}\0"
-        if options:
-            self._common += f"{json.dumps(options, sort_keys=True)}\0"
-        self._begun: dict[tuple[Voice, float], Any] = {}
-
-    def of(self, script: str, voice: Voice, speed: float) -> str:
-        """Return 32 hexadecimal digits."""
-        begun = self._begun.get((voice, speed))
-        if begun is None:
-            how = f"{self._common}{voice.model}\0{voice.name}\0{voice.language}\0{speed:.6g}\0"
-            begun = self._begun[voice, speed] = sha256(how.encode())
-        whole = begun.copy()
-        whole.update(script.encode())
-        return str(whole.hexdigest()[:32])
+Bools = np.ndarray[tuple[int], np.dtype[np.bool_]]
 
 
 class Told(NamedTuple):
@@ -146,6 +127,73 @@ class Past:
         return prints, self.addresses[done[at]]
 
 
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of some rows, or of ids that no row has: arrays of one length.
+
+    Attributes:
+        is_done: Whether the audio is what is wanted, and was not found to be lost.
+        kinds: What the last line about each makes of it: NEW, FAILED or DONE.
+        addresses: Of that line; -1 if there is none, or none that matters.
+        prints: The first 64 bits of the fingerprint that the line has.
+        characters_sent, costs_usd: Of all lines about it; see sum_usd().
+    """
+
+    is_done: Bools
+    kinds: Kinds
+    addresses: Ints
+    prints: Ints
+    characters_sent: Ints
+    costs_usd: Floats
+
+    @classmethod
+    def blank(cls, count: int) -> Facts:
+        """Of as many rows that nothing is known of."""
+        return cls(
+            np.zeros(count, np.bool_),
+            np.zeros(count, np.uint8),
+            np.full(count, -1, np.int64),
+            np.zeros(count, np.int64),
+            np.zeros(count, np.int64),
+            np.zeros(count, np.float64),
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[Facts]) -> Facts:
+        """All of them, one after the other."""
+        columns = zip(*(part.columns for part in parts), strict=True)
+        return cls(*map(np.concatenate, columns)) if parts else cls.blank(0)
+
+    def __len__(self) -> int:
+        return len(self.kinds)
+
+    @property
+    def columns(self) -> tuple[Any, ...]:
+        """The arrays, in the order of the attributes."""
+        return (
+            self.is_done,
+            self.kinds,
+            self.addresses,
+            self.prints,
+            self.characters_sent,
+            self.costs_usd,
+        )
+
+    @property
+    def counting(self) -> Ints:
+        """The addresses of the lines that count: about what is wanted; else -1."""
+        return np.where(self.is_done | (self.kinds == FAILED), self.addresses, -1)
+
+    def at(self, places: Ints | Bools | slice) -> Facts:
+        """The facts about some of these."""
+        return Facts(*(column[places] for column in self.columns))
+
+    def put(self, places: Ints, facts: Facts) -> None:
+        """Know better of some of these."""
+        for ours, theirs in zip(self.columns, facts.columns, strict=True):
+            ours[places] = theirs
+
+
 @dataclass(slots=True)
 class Plan:
     """What is to be done with each row; changes as the run gets on.
@@ -156,8 +204,10 @@ class Plan:
         replaces: Shape (rows,): the line about audio that is there and is not what is
             wanted now, or -1.
         characters_sent, costs_usd: Shape (rows,): of all attempts of all runs; see sum_usd().
-        gone: Where the ledger tells of ids that the manifest has no longer.
         settled: Shape (rows,): rows that this run has come to an end with.
+        changed: The rows that were CHANGED from the first, ascending.
+        had: The first 64 bits of the fingerprints of what these have.
+        left: What is known of ids that the manifest has no longer, addresses ascending.
     """
 
     kinds: Kinds
@@ -165,8 +215,15 @@ class Plan:
     replaces: Ints
     characters_sent: Ints
     costs_usd: Floats
-    gone: Ints
-    settled: np.ndarray[tuple[int], np.dtype[np.bool_]]
+    settled: Bools
+    changed: Ints
+    had: Ints
+    left: Facts
+
+    @property
+    def gone(self) -> Ints:
+        """Where the ledger tells of ids that the manifest has no longer."""
+        return self.left.addresses
 
     def count(self, kind: int) -> int:
         """How many rows are of a kind."""
@@ -213,74 +270,95 @@ class Plan:
 
 def make_plan(id_hashes: Ints, fingerprints: Ints, past: Past) -> Plan:
     """Compare each row of the manifest with the past."""
-    place = past.find(id_hashes)
-    known = place >= 0
+    at = past.find(id_hashes)
+    missed = past.kinds != NEW
+    missed[at[at >= 0]] = False
+    left = np.flatnonzero(missed)
+    left = left[np.argsort(past.addresses[left])]
+    return compare(recalled(past, at), fingerprints, recalled(past, left))
 
-    def recalled(values: np.ndarray[Any, Any], otherwise: int) -> np.ndarray[Any, Any]:
+
+def recalled(past: Past, at: Ints) -> Facts:
+    """What is known of some ids, by their places in the past; -1 is nowhere."""
+    unknown = at < 0
+
+    def column(values: np.ndarray[Any, Any], otherwise: int) -> np.ndarray[Any, Any]:
         if not len(values):
-            return np.full(len(place), otherwise, dtype=values.dtype)
-        found = values[place]
-        found[~known] = otherwise
+            return np.full(len(at), otherwise, dtype=values.dtype)
+        found = values[at]
+        found[unknown] = otherwise
         return found
 
-    kinds = recalled(past.kinds, NEW)
-    addresses = recalled(past.addresses, -1)
-    same = known & (recalled(past.fingerprints, 0) == fingerprints)
-    changed = known & ~same & (kinds == DONE)
-    kinds[changed] = CHANGED
-    kinds[known & ~same & (kinds == FAILED)] = NEW
-    is_missed = past.kinds != NEW
-    is_missed[place[known]] = False
-    return Plan(
-        kinds=kinds,
-        addresses=np.where(same & (kinds != NEW), addresses, -1),
-        replaces=np.where(changed, addresses, -1),
-        characters_sent=recalled(past.characters_sent, 0),
-        costs_usd=recalled(past.costs_usd, 0),
-        gone=np.sort(past.addresses[is_missed]),
-        settled=np.zeros(len(place), np.bool_),
+    return Facts(
+        np.zeros(len(at), np.bool_),
+        column(past.kinds, NEW),
+        column(past.addresses, -1),
+        column(past.fingerprints, 0),
+        column(past.characters_sent, 0),
+        column(past.costs_usd, 0),
     )
 
 
-def find_twins(fingerprints: Ints, rows: Ints) -> tuple[Ints, Ints]:
-    """Of rows with the same fingerprint the first one speaks for the others.
+def compare(facts: Facts, fingerprints: Ints, left: Facts) -> Plan:
+    """Compare what is known of rows with what is wanted; the plan keeps arrays of *facts*.
 
     Args:
-        fingerprints: Of all rows, shape (all,).
-        rows: Those to look at, ascending.
-
-    Returns:
-        The rows that are spoken for, ascending, and for each the one that speaks.
+        left: Of ids that the manifest has no longer.
     """
-    _, first, inverse = np.unique(fingerprints[rows], return_index=True, return_inverse=True)
-    speaker = rows[first[inverse]]
-    others = speaker != rows
-    return rows[others], speaker[others]
+    kinds, addresses = facts.kinds, facts.addresses
+    known = addresses >= 0
+    same = known & (facts.prints == fingerprints)
+    changed = np.flatnonzero(known & ~same & (kinds == DONE))
+    replaces = np.full(len(kinds), -1, np.int64)
+    replaces[changed] = addresses[changed]
+    kinds[changed] = CHANGED
+    kinds[~same & (kinds == FAILED)] = NEW
+    addresses[~same | (kinds == NEW)] = -1
+    return Plan(
+        kinds=kinds,
+        addresses=addresses,
+        replaces=replaces,
+        characters_sent=facts.characters_sent,
+        costs_usd=facts.costs_usd,
+        settled=np.zeros(len(kinds), np.bool_),
+        changed=changed,
+        had=facts.prints[changed],
+        left=left,
+    )
 
 
-def find_spoken(
-    fingerprints: Ints, rows: Ints, past: Past, *, lost: Ints, sound: Ints
-) -> tuple[Ints, Ints]:
-    """Find rows whose audio is there already, under another id.
-
-    Args:
-        lost: Addresses of lines whose audio is not there any more.
-        sound: Addresses of lines whose audio was looked for and stays.
-
-    Returns:
-        Those of *rows*, and for each the address of a line that tells of its audio.
-    """
-    prints, addresses = past.spoken(fingerprints[rows], lost=lost, sound=sound)
-    at = places(prints, fingerprints[rows])
-    return rows[at >= 0], addresses[at[at >= 0]]
+def known(plan: Plan, prints: Ints, some: slice) -> Facts:
+    """What is known of some rows that a plan is about, now; *prints* are what is wanted."""
+    kinds, replaces = plan.kinds[some], plan.replaces[some]
+    is_done, is_held = kinds == DONE, replaces >= 0
+    found = np.where(is_done | (kinds == FAILED), prints[some], 0)
+    first, end, _ = some.indices(len(plan.kinds))
+    from_, to = np.searchsorted(plan.changed, [first, end])
+    was = prints[some].copy()  # what was lost, or is asked for again, is what is wanted
+    was[plan.changed[from_:to] - first] = plan.had[from_:to]
+    return Facts(
+        is_done,
+        np.where(is_held, DONE, np.where(kinds == CHANGED, NEW, kinds)).astype(np.uint8),
+        np.where(is_held, replaces, plan.addresses[some]),
+        np.where(is_held, was, found),
+        plan.characters_sent[some],
+        plan.costs_usd[some],
+    )
 
 
 def places(ascending: Ints, sought: Ints) -> Ints:
     """Return where each number is found, or -1."""
+    found = np.full(len(sought), -1, dtype=np.int64)
     if not len(ascending):
-        return np.full(len(sought), -1, dtype=np.int64)
-    at = np.searchsorted(ascending, sought).clip(max=len(ascending) - 1)
-    return np.where(ascending[at] == sought, at, -1)
+        return found
+    for start in range(0, len(sought), _SOUGHT_AT_ONCE):
+        some = sought[start : start + _SOUGHT_AT_ONCE]
+        order = np.argsort(some)  # sought in order, each is found near the one before
+        ordered = some[order]
+        at = np.searchsorted(ascending, ordered).clip(max=len(ascending) - 1)
+        at[ascending[at] != ordered] = -1
+        found[start + order] = at
+    return found
 
 
 def sum_usd(characters_sent: int, cost_usd: float | None) -> float:
@@ -290,28 +368,9 @@ def sum_usd(characters_sent: int, cost_usd: float | None) -> float:
     return cost_usd
 
 
-def hash_script(script: str) -> str:
-    """Return 16 hexadecimal digits that stand for a script."""
-    return sha256(script.encode()).hexdigest()[:16]
-
-
 def short(fingerprint: str) -> int:
     """The first 64 bits of a fingerprint as a signed number; 0 for none."""
     return int.from_bytes(bytes.fromhex(fingerprint[:16]), "big", signed=True)
-
-
-def contested(names: Ints, ids: Ints) -> frozenset[int]:
-    """Return the names that belong to more than one id.
-
-    Args:
-        names: hash() of each case-folded file name.
-        ids: hash() of the id that it belongs to; the same pair may come twice.
-    """
-    pairs = np.unique(np.stack([names, ids], axis=1), axis=0) if len(names) else names
-    if not len(pairs):
-        return frozenset()
-    values, counts = np.unique(pairs[:, 0], return_counts=True)
-    return frozenset(values[counts > 1].tolist())
 
 
 def _joined(told: Iterable[Told], room: int) -> Iterator[np.ndarray[Any, Any]]:

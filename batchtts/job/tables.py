@@ -39,20 +39,29 @@ class Table(Protocol):
     schema: pa.Schema
     typed: bool
 
-    def batches(self, first_row: int = 0) -> Iterator[pa.RecordBatch]:
-        """Yield the rows from *first_row* (0-based) on."""
+    def batches(
+        self, first_row: int = 0, names: Sequence[str] | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield the rows from *first_row* (0-based) on.
+
+        Args:
+            names: Of the columns that are needed; there may be others.
+        """
         ...
 
 
-def open_table(source: Source) -> Table:
+def open_table(source: Source, schema: pa.Schema | None = None) -> Table:
     """Return the reader of a manifest's kind.
+
+    Args:
+        schema: What it was found to have, if that is known.
 
     Raises:
         ManifestError: it cannot even be begun.
     """
     if source.form == "parquet":
         return ParquetTable(source)
-    return JsonTable(source) if source.form == "jsonl" else CsvTable(source)
+    return JsonTable(source, schema) if source.form == "jsonl" else CsvTable(source)
 
 
 class CsvTable:
@@ -68,7 +77,9 @@ class CsvTable:
         except Malformed as error:
             raise self._misquoted(error, 0) from error
 
-    def batches(self, first_row: int = 0) -> Iterator[pa.RecordBatch]:
+    def batches(
+        self, first_row: int = 0, names: Sequence[str] | None = None
+    ) -> Iterator[pa.RecordBatch]:
         seen = 0
         try:
             for chunk in self._chunks():
@@ -135,16 +146,21 @@ class JsonTable:
 
     typed = True
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, schema: pa.Schema | None) -> None:
         self._source = source
+        self.schema = schema or self._find_schema()
+
+    def _find_schema(self) -> pa.Schema:
         types: dict[str, pa.DataType] = {}
         for seen, rows in self._rows():
             for name in dict.fromkeys(chain.from_iterable(rows)):
                 known = types.get(name, pa.null())
                 types[name] = self._fitted(_unified, name, rows, known, seen)
-        self.schema = pa.schema([(name, self._kept(name, types[name])) for name in types])
+        return pa.schema([(name, self._kept(name, types[name])) for name in types])
 
-    def batches(self, first_row: int = 0) -> Iterator[pa.RecordBatch]:
+    def batches(
+        self, first_row: int = 0, names: Sequence[str] | None = None
+    ) -> Iterator[pa.RecordBatch]:
         for seen, rows in self._rows():
             cells = [self._fitted(_typed, it.name, rows, it.type, seen) for it in self.schema]
             yield from _sliced(pa.Table.from_arrays(cells, schema=self.schema), first_row - seen)
@@ -240,12 +256,16 @@ class ParquetTable:
         with self._file() as file:
             self.schema = pa.schema([(it.name, it.type) for it in file.schema_arrow])
 
-    def batches(self, first_row: int = 0) -> Iterator[pa.RecordBatch]:
+    def batches(
+        self, first_row: int = 0, names: Sequence[str] | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        schema = pa.schema([it for it in self.schema if names is None or it.name in names])
         with self._file() as file:
             groups, row = _groups_from(file.metadata, first_row)
-            for batch in file.iter_batches(_batch_rows(file.metadata), row_groups=groups):
+            rows = _batch_rows(file.metadata)
+            for batch in file.iter_batches(rows, row_groups=groups, columns=schema.names):
                 self._check(batch, row)
-                same = pa.Table.from_arrays(batch.columns, schema=self.schema)
+                same = pa.Table.from_arrays(batch.columns, schema=schema)
                 yield from _sliced(same, first_row - row)
                 row += len(batch)
 

@@ -41,7 +41,7 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def row(self) -> int:
-        """Of the manifest, from 0, in the run that sent it."""
+        """Place among the rows that the run which sent it considers, from 0."""
         return int(self.take.rpartition("-")[2])
 
     def is_settled_by(self, last: Result | None) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from batchtts.job.manifest import Batch, Manifest
+from batchtts.job.plan import Facts
 from batchtts.model import Status
 from batchtts.record import disk
 from batchtts.record.columns import as_columns, results_schema
@@ -76,17 +77,14 @@ class Fold:
     """One manifest and one ledger, about to become results.
 
     Attributes:
-        addresses: Shape (rows,), int64: where the line about each row is; below zero
-            for a row that has none that counts.
-        characters_sent, costs_usd: Shape (rows,): of all runs.
+        told: Yields what is known of the rows, in order, some at a time: multiples of eight,
+            but for the last.
         version: Of batchtts.
     """
 
     manifest: Manifest
     ledger: Ledger
-    addresses: np.ndarray[tuple[int], np.dtype[np.int64]]
-    characters_sent: np.ndarray[tuple[int], np.dtype[np.int64]]
-    costs_usd: np.ndarray[tuple[int], np.dtype[np.float64]]
+    told: Callable[[], Iterator[Facts]]
     layout: Layout
     version: str
 
@@ -138,10 +136,11 @@ class Fold:
         return tally
 
     def _rows(self) -> Iterator[tuple[Batch, pa.Table]]:
+        reel = _Reel(self.told())
         for batch in self.manifest.batches():
-            rows = slice(batch.first_row, batch.first_row + len(batch.ids))
-            told = self.ledger.results(self.addresses[rows].tolist())
-            spent = (self.characters_sent[rows], self.costs_usd[rows])
+            facts = reel.next(len(batch))
+            told = self.ledger.results(facts.counting.tolist())
+            spent = (facts.characters_sent, facts.costs_usd)
             yield batch, as_columns(told, batch.ids, batch.texts, *spent)
 
     def _seal(self, tally: Tally) -> _Seal:
@@ -156,12 +155,19 @@ class Fold:
             schema=SCHEMA_VERSION,
             ledger_mark=self.ledger.mark,
             ledger_tail=self.ledger.tail,
-            counted=sha256(np.packbits(self.addresses >= 0).tobytes()).hexdigest(),
+            counted=self._counted(),
             manifest=str(self.manifest.path.resolve()),
             manifest_bytes=self.manifest.stamp.size_bytes,
             manifest_mtime_ns=self.manifest.stamp.mtime_ns,
             tally=numbers,
         )
+
+    def _counted(self) -> str:
+        """Stands for the rows that have a line that counts."""
+        counted = sha256()
+        for facts in self.told():
+            counted.update(np.packbits(facts.counting >= 0).tobytes())
+        return counted.hexdigest()
 
     def _sealed(self) -> _Seal | None:
         try:
@@ -173,6 +179,25 @@ class Fold:
             return None
         wanted = msgspec.structs.replace(self._seal(Tally()), tally=seal.tally)
         return seal if seal == wanted else None
+
+
+class _Reel:
+    """Facts that come in pieces of one length, and are wanted in pieces of another."""
+
+    def __init__(self, pieces: Iterator[Facts]) -> None:
+        self._pieces = pieces
+        self._rest = Facts.blank(0)
+
+    def next(self, count: int) -> Facts:
+        """The facts about the next rows."""
+        found = [self._rest]
+        missing = count - len(self._rest)
+        while missing > 0:
+            found.append(next(self._pieces))
+            missing -= len(found[-1])
+        whole = Facts.joined(found) if len(found) > 1 else self._rest
+        self._rest = whole.at(slice(count, None))
+        return whole.at(slice(count))
 
 
 def failed_schema(manifest: Manifest) -> pa.Schema:

@@ -73,6 +73,11 @@ class Layout:
         return self.private / "begun.jsonl"
 
     @property
+    def standing(self) -> Path:
+        """What was known of each row when the last run ended."""
+        return self.private / "standing.parquet"
+
+    @property
     def damaged(self) -> Path:
         """Lines that were taken out of the ledger."""
         return self.private / "damaged.jsonl"

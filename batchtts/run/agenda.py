@@ -1,16 +1,18 @@
-"""What there is to do: the manifest against the ledger, read once before anything is spent."""
+"""What there is to do, and what there is left of it: the rows that a run considers.
+
+These are all rows of the manifest, or some of them; the others are none of the run's
+concern. A row is known by its place among those that are considered.
+"""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from hashlib import blake2b
-from pathlib import Path
 
 import numpy as np
 
-from batchtts.errors import ScriptRejected, SettingsError, UsageError
+from batchtts.errors import ScriptRejected, SettingsError
 from batchtts.job.casting import Casting
 from batchtts.job.manifest import Batch, Manifest
 from batchtts.job.plan import (
@@ -18,29 +20,19 @@ from batchtts.job.plan import (
     DONE,
     FAILED,
     NEW,
-    Fingerprints,
+    Bools,
+    Facts,
     Ints,
+    Past,
     Plan,
-    contested,
-    find_spoken,
-    find_twins,
-    hash_script,
-    make_plan,
-    short,
+    known,
 )
+from batchtts.job.prints import Fingerprints, hash_script
 from batchtts.job.settings import Job
-from batchtts.job.speaker import Speaker
-from batchtts.model import Refusal, Result, Utterance, Voice
-from batchtts.notices import notice
-from batchtts.record import names
-from batchtts.record.ledger import Ledger
+from batchtts.job.sharing import find_spoken, find_twins
+from batchtts.model import Refusal, Utterance
 from batchtts.run.memory import Memory
-from batchtts.run.mending import find_lost
 from batchtts.text.clean import why_unspeakable
-
-Bools = np.ndarray[tuple[int], np.dtype[np.bool_]]
-
-log = logging.getLogger("batchtts.run")
 
 #: Longer scripts are refused: one is held in memory while it is spoken.
 LONGEST_CHARS = 50_000
@@ -76,9 +68,11 @@ class Shared:
 
 @dataclass(slots=True)
 class Agenda:
-    """The rows of one run, and what is known of each.
+    """The rows that a run considers, and what is known of each.
 
     Attributes:
+        rows: Their positions in the manifest, ascending; None if they are all rows.
+        others_done: How many rows are done and not considered.
         prints: Shape (rows,): the first 64 bits of their fingerprints.
         characters: Shape (rows,), int32: length of each script.
         models: Of the voices, by name; a row has one of them.
@@ -89,6 +83,9 @@ class Agenda:
         chosen: Shape (rows,), bool: rows that this run is about.
         shared: Rows that get the audio of another row: those whose audio is there, and
             where; those whose audio is yet to be spoken, and by which row.
+        memory: What the ledger tells, as far as it was read.
+        told_of: Returns what the ledger tells of audio with one of these fingerprints;
+            it may tell of other audio, too.
         is_cut: Whether the limit left rows out.
     """
 
@@ -96,6 +93,8 @@ class Agenda:
     manifest: Manifest
     casting: Casting
     fingerprints: Fingerprints
+    rows: Ints | None
+    others_done: int
     plan: Plan
     prints: Ints
     characters: np.ndarray[tuple[int], np.dtype[np.int32]]
@@ -107,7 +106,25 @@ class Agenda:
     chosen: Bools
     shared: Shared
     memory: Memory
+    told_of: Callable[[Ints], Past]
     is_cut: bool = False
+
+    def __len__(self) -> int:
+        return len(self.plan.kinds)
+
+    def count(self, kind: int) -> int:
+        """How many rows of the manifest are of a kind."""
+        return self.plan.count(kind) + (self.others_done if kind == DONE else 0)
+
+    def known(self, some: slice) -> Facts:
+        """What is known of some of the rows, now."""
+        return known(self.plan, self.prints, some)
+
+    def forget(self) -> None:
+        """Let go of what the ledger tells, once it is decided what is to be done."""
+        self.memory = replace(self.memory, past=Past.of(()))
+        past = self.memory.past
+        self.told_of = lambda _: past
 
     @property
     def to_speak(self) -> int:
@@ -200,7 +217,7 @@ class Agenda:
         if self.job.dedup:
             rows = np.flatnonzero(self._wanted() & ~again)
             sound = self.plan.addresses[self.plan.kinds == DONE]
-            past = self.memory.past
+            past = self.told_of(np.unique(self.prints[rows]))
             found = find_spoken(self.prints, rows, past, lost=self.lost, sound=sound)
             self.shared = Shared.at_hand(*found)
         self._divide()
@@ -255,105 +272,31 @@ class Agenda:
         return wanted
 
     def _utterances(self, wanted: Bools) -> Iterator[list[Utterance]]:
-        for batch in self.manifest.batches():
-            rows = np.flatnonzero(wanted[batch.first_row : batch.first_row + len(batch.ids)])
-            if len(rows):
-                yield [self._utterance(batch, int(i)) for i in rows]
+        places = np.flatnonzero(wanted)
+        at = 0
+        for batch in self.manifest.pick(places if self.rows is None else self.rows[places]):
+            some = places[at : at + len(batch)].tolist()
+            yield list(self._of(batch, some))
+            at += len(batch)
 
-    def _utterance(self, batch: Batch, i: int) -> Utterance:
-        script, speed = batch.texts[i] or "", batch.speeds[i] or self.job.speed
-        voice, refusal = self.casting.of(
-            batch.voices[i], batch.models[i], batch.languages[i], batch.speeds[i]
-        )
-        return Utterance(
-            row=batch.first_row + i,
-            id=batch.ids[i],
-            script=script,
-            voice=voice,
-            speed=speed,
-            fingerprint=self.fingerprints.of(script, voice, speed),
-            script_hash=hash_script(script),
-            refusal=_refuse(batch.texts[i]) or refusal,
-        )
-
-
-def survey(job: Job, speaker: Speaker, manifest: Manifest, memory: Memory) -> Agenda:
-    """Find out what is to be done.
-
-    Raises:
-        UsageError: the ledger is that of quite another manifest.
-    """
-    casting = Casting(speaker.provider, speaker.voice, job.speed, speaker.options)
-    fingerprints = Fingerprints(speaker.provider.name, speaker.format, speaker.audible_options)
-    prints = np.empty(manifest.rows, np.int64)
-    characters = np.empty(manifest.rows, np.int32)
-    refusals = np.zeros(manifest.rows, np.bool_)
-    model_of = np.zeros(manifest.rows, np.int32)
-    models: dict[str, int] = {}
-    for batch in manifest.batches():
-        rows = slice(batch.first_row, batch.first_row + len(batch.ids))
-        voices = list(map(casting.of, batch.voices, batch.models, batch.languages, batch.speeds))
-        prints[rows] = _prints(batch, voices, fingerprints, job.speed)
-        characters[rows] = [len(text or "") for text in batch.texts]
-        model_of[rows] = [models.setdefault(voice.model, len(models)) for voice, _ in voices]
-        refusals[rows] = [
-            refusal is not None or _refuse(text) is not None
-            for (_, refusal), text in zip(voices, batch.texts, strict=True)
-        ]
-    plan = make_plan(manifest.id_hashes, prints, memory.past)
-    _check_belongs(manifest, memory, plan, job.directory)
-    return Agenda(
-        job=job,
-        manifest=manifest,
-        casting=casting,
-        fingerprints=fingerprints,
-        plan=plan,
-        prints=prints,
-        characters=characters,
-        models=list(models),
-        model_of=model_of,
-        refused=refusals,
-        again=np.zeros(manifest.rows, np.bool_),
-        lost=np.empty(0, np.int64),
-        chosen=np.ones(manifest.rows, np.bool_),
-        shared=Shared.none(),
-        memory=memory,
-    )
+    def _of(self, batch: Batch, places: list[int]) -> Iterator[Utterance]:
+        wishes = zip(batch.voices, batch.models, batch.languages, batch.speeds, strict=True)
+        for place, row_id, text, wish in zip(places, batch.ids, batch.texts, wishes, strict=True):
+            script, speed = text or "", wish[-1] or self.job.speed
+            voice, refusal = self.casting.of(*wish)
+            yield Utterance(
+                row=place,
+                id=row_id,
+                script=script,
+                voice=voice,
+                speed=speed,
+                fingerprint=self.fingerprints.of(script, voice, speed),
+                script_hash=hash_script(script),
+                refusal=why_refused(text) or refusal,
+            )
 
 
-def drop_lost(agenda: Agenda, ledger: Ledger, root: Path) -> list[Result]:
-    """Plan rows again whose audio is gone or not what was recorded.
-
-    Returns:
-        Lines that tell of the new time of files which were read and are whole.
-    """
-    rows = np.flatnonzero(agenda.plan.kinds == DONE)
-    thorough = bool(agenda.memory.damaged)
-    lost, renewed = find_lost(ledger, root, agenda.plan.addresses[rows], thorough=thorough)
-    if lost:
-        log.warning(
-            "%d finished rows have lost their audio, or it was changed; they are spoken again",
-            len(lost),
-            extra=notice("audio_lost", rows=len(lost)),
-        )
-    agenda.lost = agenda.plan.addresses[rows[lost]]
-    agenda.plan.reopen(rows[lost], NEW)
-    return renewed
-
-
-def _prints(
-    batch: Batch,
-    voices: list[tuple[Voice, Refusal | None]],
-    fingerprints: Fingerprints,
-    speed: float,
-) -> list[int]:
-    return [
-        short(fingerprints.of(text or "", voice, own or speed))
-        for text, (voice, _), own in zip(batch.texts, voices, batch.speeds, strict=True)
-    ]
-
-
-def _refuse(text: str | None) -> Refusal | None:
+def why_refused(text: str | None) -> Refusal | None:
     """Say why a script cannot be spoken, whoever speaks."""
     why = why_unspeakable(text)
     if why is None and text is not None and len(text) > LONGEST_CHARS:
@@ -361,40 +304,14 @@ def _refuse(text: str | None) -> Refusal | None:
     return None if why is None else Refusal(ScriptRejected.code, why)
 
 
-def _check_belongs(manifest: Manifest, memory: Memory, plan: Plan, out: Path) -> None:
-    """Refuse to mix two manifests: the second would take the first one's files."""
-    here = str(manifest.path.resolve())
-    nothing_in_common = not np.any(plan.addresses >= 0)
-    tells_of_rows = np.any(memory.past.kinds != NEW)
-    if memory.manifest not in (None, here) and tells_of_rows and nothing_in_common:
-        raise UsageError(
-            f"{out} was written for {memory.manifest}, and {manifest.path} has none of its rows"
-            " with the same script and settings",
-            hint="name another --out",
-        )
-
-
-def contested_names(agenda: Agenda) -> frozenset[int]:
-    """Return hash() of the case-folded file name stems that two ids would share."""
-    manifest = agenda.manifest
-    told, owners = agenda.memory.names()
-    stems = np.empty(manifest.rows, np.int64)
-    for batch in manifest.batches():
-        rows = slice(batch.first_row, batch.first_row + len(batch.ids))
-        stems[rows] = [hash(names.stem(row_id).casefold()) for row_id in batch.ids]
-    return contested(
-        np.concatenate([stems, told]),
-        np.concatenate([manifest.id_hashes, owners]),
-    )
-
-
 def _sample(manifest: Manifest, rows: int, seed: int) -> Bools:
     """Choose rows by their ids: others come and go, and these stay chosen."""
     lots = np.empty(manifest.rows, np.uint64)
     for batch in manifest.batches():
         drawn = [blake2b(f"{seed}\0{it}".encode(), digest_size=8).digest() for it in batch.ids]
-        first = batch.first_row
-        lots[first : first + len(drawn)] = np.frombuffer(b"".join(drawn), dtype=">u8")
+        lots[batch.first_row : batch.first_row + len(batch)] = np.frombuffer(
+            b"".join(drawn), dtype=">u8"
+        )
     chosen = np.zeros(manifest.rows, np.bool_)
     chosen[np.argsort(lots, kind="stable")[:rows]] = True
     return chosen

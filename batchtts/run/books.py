@@ -94,6 +94,10 @@ class Books:
     _awaited: Awaited = field(default_factory=lambda: Awaited.of(()))
     _aside: dict[int, str] = field(default_factory=dict)
 
+    def turn_to(self, agenda: Agenda, *, name: str) -> None:
+        """Go on with other rows, under another name: places among rows may be the same again."""
+        self.agenda, self.name = agenda, name
+
     async def record(self, takes: Sequence[Take], corrections: Sequence[Correction]) -> None:
         """Make takes and corrections durable, in one thread hop."""
         finished = [take for take in takes if not self._leaves_all(take)]

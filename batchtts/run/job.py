@@ -15,8 +15,9 @@ import msgspec
 import numpy as np
 
 import batchtts
-from batchtts.errors import Exit, ManifestChanged, OutputBroken, RunError, UsageError
-from batchtts.job.manifest import Manifest, scan
+from batchtts.errors import Exit, ManifestChanged, OutputBroken, RunError, SettingsError
+from batchtts.job.manifest import Manifest
+from batchtts.job.plan import DONE, Ints
 from batchtts.job.settings import Job, check
 from batchtts.job.speaker import Speaker, find_speaker, no_price
 from batchtts.notices import notice
@@ -28,11 +29,22 @@ from batchtts.record.lines import Header
 from batchtts.record.results import Fold, Tally
 from batchtts.record.store import Layout, Store, occupy
 from batchtts.run.aftermath import Aftermath, aftermath
-from batchtts.run.agenda import Agenda, contested_names, drop_lost, survey
+from batchtts.run.agenda import Agenda
 from batchtts.run.books import Books
+from batchtts.run.budget import Budget
+from batchtts.run.contest import contested_names
 from batchtts.run.memory import recall
-from batchtts.run.mending import put_in_order
+from batchtts.run.outset import (
+    Outset,
+    check_is_input,
+    preview_of,
+    read,
+    set_out,
+    speak_again,
+    unlike_recorded,
+)
 from batchtts.run.progress import Progress, Silent
+from batchtts.run.resume import FEWEST_ROWS, leave
 from batchtts.run.speech import Speech
 from batchtts.run.summary import Summary
 from batchtts.wire.tape import prepare
@@ -69,12 +81,13 @@ def _run(job: Job, environment: Mapping[str, str], progress: Progress, after: Af
     speaker = find_speaker(job, environment)
     if job.record is not None:
         prepare(job.record)
+    check_is_input(job)
     with ExitStack() as held:
+        manifest = None
         if Layout(job.directory).private.is_dir():
             layout = held.enter_context(occupy(job.directory))
-            manifest = _read(job)
         else:
-            manifest = _read(job)
+            manifest = read(job)
             layout = held.enter_context(occupy(job.directory))
         ledger = held.enter_context(Ledger.open(layout.ledger))
         work = _begin(job, speaker, manifest, layout, ledger, progress, began_at)
@@ -88,30 +101,16 @@ def _run(job: Job, environment: Mapping[str, str], progress: Progress, after: Af
         told = msgspec.json.format(msgspec.json.encode(summary)) + b"\n"
         with disk.telling(layout.root):
             disk.replace_file(layout.summary, told, scratch=layout.scratch / "summary.json")
-        work.shorten()
+        work.leave(started_at, moved=work.shorten())
     if broken is not None:
         raise broken
     return summary
 
 
-def _read(job: Job) -> Manifest:
-    own = [job.directory / name for name in ("failed.parquet", "results.parquet")]
-    if job.manifest.resolve() in [path.resolve() for path in own]:
-        raise UsageError(
-            f"{job.manifest} is what runs in {job.directory} write",
-            hint="run the job itself: what failed is tried again; or name another --out",
-        )
-    manifest = scan(job.manifest, job.columns)
-    if manifest.columns.id is None:
-        numbered = "%s has no id column: ids are row numbers, from 1"
-        log.info(numbered, job.manifest, extra=notice("no_id_column"))
-    return manifest
-
-
 def _begin(
     job: Job,
     speaker: Speaker,
-    manifest: Manifest,
+    manifest: Manifest | None,
     layout: Layout,
     ledger: Ledger,
     progress: Progress,
@@ -121,26 +120,26 @@ def _begin(
     if not ledger.mark and (layout.root / speaker.format.container).is_dir():
         told = "%s has audio and no ledger that tells of it: all rows are spoken"
         log.warning(told, layout.root, extra=notice("ledger_missing"))
-    memory = put_in_order(ledger, layout)
-    agenda = survey(job, speaker, manifest, memory)
-    renewed = drop_lost(agenda, ledger, layout.root)
-    if renewed:
-        ledger.append(renewed)
-    agenda.choose()
+    outset = set_out(job, speaker, ledger, layout, manifest)
+    agenda = outset.agenda
     _check_prices(agenda)
     begun = Begun(layout.begun)
     begun.clear()
-    contested = contested_names(agenda) if agenda.plan.to_do else frozenset()
+    if outset.contested is None and agenda.plan.to_do:
+        outset.contested = contested_names(agenda.manifest, agenda.memory.names())
+    if not job.prune:
+        agenda.forget()
     books = Books(
         name=secrets.token_hex(4),
         ledger=ledger,
-        store=Store(layout, speaker.format, manifest.rows, contested),
+        store=Store(layout, speaker.format, agenda.manifest.rows, outset.contested or frozenset()),
         begun=begun,
         agenda=agenda,
         tell=progress.add,
     )
-    speech = Speech(job, speaker, agenda, books, progress, began_at)
-    return _Work(job, speaker, agenda, layout, ledger, books, speech)
+    budget = Budget(job.max_cost_usd)
+    speech = Speech(job, speaker, agenda, books, progress, began_at, budget)
+    return _Work(job, speaker, outset, layout, ledger, books, speech)
 
 
 def _lost(rows: int) -> RunError:
@@ -174,15 +173,11 @@ def preview(
         UsageError: the job or its manifest is wrong.
     """
     speaker = find_speaker(job, environment, needs_key=False)
-    manifest = _read(job)
-    path = Layout(job.directory).ledger
+    check_is_input(job)
+    layout = Layout(job.directory)
     with ExitStack() as held:
-        ledger = held.enter_context(Ledger.peek(path)) if path.exists() else None
-        agenda = survey(job, speaker, manifest, recall(ledger))
-        if ledger is not None:
-            drop_lost(agenda, ledger, job.directory)
-        agenda.choose()
-        yield agenda, speaker, ledger
+        ledger = held.enter_context(Ledger.peek(layout.ledger)) if layout.ledger.exists() else None
+        yield preview_of(job, speaker, ledger, layout), speaker, ledger
 
 
 @dataclass(slots=True)
@@ -191,18 +186,27 @@ class _Work:
 
     job: Job
     speaker: Speaker
-    agenda: Agenda
+    outset: Outset
     layout: Layout
     ledger: Ledger
     books: Books
     speech: Speech
     estimated_usd: float = 0.0
     left_again: int = 0
+    rows_begun: int = 0
+    was_cut_off: bool = False  # by Ctrl-C, when nobody was speaking
+
+    @property
+    def agenda(self) -> Agenda:
+        """What is to be done now."""
+        return self.outset.agenda
 
     def work(self) -> RunError | None:
         """Do what is to be done; return what broke the run, if anything did."""
         self.books.begin(self._header())
         broken = self._do() if self.agenda.plan.to_do else None
+        if broken is None and self.outset.is_unseen and not self._is_stopped():
+            broken = self._speak_lost()
         if self.job.prune and broken is None:  # now that nobody needs it any more
             self.books.prune(self.agenda.unneeded())
         return broken
@@ -213,7 +217,8 @@ class _Work:
         missing = self.books.share(self.agenda.spoken_before())
         if missing:
             self.agenda.not_there(np.array(missing, dtype=np.int64))
-        self.estimated_usd, _ = self.agenda.cost_usd()
+        self.rows_begun += self.agenda.to_speak
+        self.estimated_usd += self.agenda.cost_usd()[0]
         broken = self.speech.speak() if self.agenda.to_speak else None
         if not isinstance(broken, ManifestChanged | OutputBroken):
             self.books.give_up()
@@ -223,27 +228,77 @@ class _Work:
             self.left_again = self.agenda.keep() - self.books.spoken.kept
         return broken
 
+    def _is_stopped(self) -> bool:
+        """Whether no more rows are to be begun."""
+        return bool(self.speech.signals) or self.speech.limit is not None or self.agenda.is_cut
+
+    def _speak_lost(self) -> RunError | None:
+        """Look at the files that were not looked at yet, and speak what proves to be lost."""
+        ground = self.outset.ground
+        done = self.agenda.count(DONE) - self.books.spoken.rows - self.books.spoken.shared
+        told = "looking at the files of %s rows that were done before"
+        log.info(told, f"{done:,}", extra=notice("files_seen", files=done))
+        try:
+            lost, has_renewed = unlike_recorded(ground, self.ledger, self.layout)
+        except KeyboardInterrupt:
+            self.was_cut_off = self.outset.has_renewed = True
+            told = "stopping: not all files were looked at; the next run does"
+            log.warning(told, extra=notice("stopping", signal="SIGINT", grace_s=0))
+            return None
+        self.outset.has_renewed |= has_renewed
+        if not len(lost):
+            return None
+        job = self.job
+        if job.limit is not None:
+            job = msgspec.structs.replace(job, limit=job.limit - self.rows_begun)
+        agenda = speak_again(ground, job, self.speaker, lost)
+        try:
+            _check_prices(agenda)
+        except SettingsError as error:
+            return RunError(f"{error}", hint=error.hint)
+        self.books.turn_to(agenda, name=secrets.token_hex(4))
+        self.speech.agenda = agenda
+        return self._do()
+
     def fold(self) -> Tally:
         """Bring results.parquet up to date with the ledger."""
-        plan = self.agenda.plan
         fold = Fold(
-            manifest=self.agenda.manifest,
+            manifest=self.outset.manifest,
             ledger=self.ledger,
-            addresses=plan.addresses,
-            characters_sent=plan.characters_sent,
-            costs_usd=plan.costs_usd,
+            told=self.outset.ground.facts,
             layout=self.layout,
             version=batchtts.__version__,
         )
         was_damaged = bool(self.agenda.memory.damaged)
         return (None if was_damaged else fold.tally()) or fold.write()
 
-    def shorten(self) -> None:
-        """Fold the ledger into a snapshot if it has grown long."""
+    def shorten(self) -> Ints | None:
+        """Fold the ledger into a snapshot if it has grown long.
+
+        Returns:
+            What was the address of each line of the snapshot, if there is a new one.
+        """
         if self.ledger.unfolded_bytes <= self.job.snapshot_bytes:
-            return
+            return None
         past = recall(self.ledger).past
         self.ledger.fold(self._header(), past.in_order())
+        return np.sort(past.addresses)
+
+    def leave(self, read_at: float, moved: Ints | None) -> None:
+        """Leave word of how things stand, unless somebody else has and it is still so."""
+        outset = self.outset
+        is_plain = not (outset.has_renewed or self.job.prune)
+        if is_plain and self.outset.manifest.rows >= FEWEST_ROWS:
+            leave(
+                outset.ground,
+                job=self.job,
+                speaker=self.speaker,
+                ledger=self.ledger,
+                layout=self.layout,
+                contested=outset.contested,
+                read_at=read_at,
+                moved=moved,
+            )
 
     def summarize(self, tally: Tally, started_at: float, wall_s: float) -> Summary:
         """Put the run in figures."""
@@ -285,6 +340,8 @@ class _Work:
         return next(leaving, None) if self.agenda.left_out else None
 
     def _exit_code(self, tally: Tally) -> Exit:
+        if self.was_cut_off:
+            return Exit.INTERRUPTED
         if self._is_left(tally) and self.speech.signals:
             interrupted = self.speech.signals[0] == signal.SIGINT
             return Exit.INTERRUPTED if interrupted else Exit.TERMINATED

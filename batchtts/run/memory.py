@@ -7,12 +7,17 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from batchtts.job.plan import NEW, Ints, Past, Told
 from batchtts.record import snapshot
 from batchtts.record.block import Block
 from batchtts.record.ledger import Ledger
 from batchtts.record.lines import Damaged, not_a_ledger
+from batchtts.run.contest import folded_hashes
+
+#: In the path of a file: its folder, and its ending.
+_AROUND_STEM = r"^.*/|\.[^.]*$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +48,11 @@ class Memory:
         """
         stems, owners = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
         for ids, paths in _names(self._ledger) if self._ledger is not None else ():
-            rows = [(i, path) for i, path in zip(ids, paths, strict=True) if path is not None]
-            stems.append(np.array([hash(_stem(path)) for _, path in rows], np.int64))
-            owners.append(np.array([hash(row_id) for row_id, _ in rows], np.int64))
+            has_file = paths.is_valid()
+            ids, paths = ids.filter(has_file), paths.filter(has_file)
+            owners.append(np.fromiter(map(hash, ids.to_pylist()), np.int64))
+            files = pc.replace_substring_regex(paths, _AROUND_STEM, "")
+            stems.append(folded_hashes(files, ids, owners[-1]))
         return np.concatenate(stems), np.concatenate(owners)
 
 
@@ -107,15 +114,11 @@ def recall(ledger: Ledger | None) -> Memory:
     )
 
 
-def _names(ledger: Ledger) -> Iterator[tuple[list[str], list[str | None]]]:
+def _names(ledger: Ledger) -> Iterator[tuple[pa.StringArray, pa.StringArray]]:
     """Yield the ids that lines are about, and the paths of their audio."""
     for batch in ledger.folded():
-        yield batch["id"].to_pylist(), batch["path"].to_pylist()
+        yield batch["id"], batch["path"]
     for block in ledger.blocks():
         rows = [(it.id, it.path) for it in block.entries if it.id is not None]
-        yield [row_id for row_id, _ in rows], [path for _, path in rows]
-
-
-def _stem(path: str) -> str:
-    """The file name, as it is known on a file system that folds case, less its ending."""
-    return path.rpartition("/")[2].rpartition(".")[0].casefold()
+        ids, paths = zip(*rows, strict=True) if rows else ((), ())
+        yield pa.array(ids, pa.string()), pa.array(paths, pa.string())

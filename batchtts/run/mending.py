@@ -44,13 +44,26 @@ def put_in_order(ledger: Ledger, layout: Layout) -> Memory:
     if damaged:
         _heal(ledger, layout, memory)
         memory = recall(ledger)
+    if settle(ledger, layout, memory):
+        memory = recall(ledger)
+    return replace(memory, damaged=damaged)
+
+
+def settle(ledger: Ledger, layout: Layout, memory: Memory) -> bool:
+    """Remove the audio that no line counts, and account for what a killed run had sent.
+
+    Returns:
+        Whether the ledger tells more now.
+
+    Raises:
+        OutputBroken: it could not be done.
+    """
     for result in ledger.results(memory.taken_back):
         _remove(layout.root, result.path if result is not None else None)
     told = list(_settle(ledger, layout, memory))
     if told:
         ledger.append(told)
-        memory = recall(ledger)
-    return replace(memory, damaged=damaged)
+    return bool(told)
 
 
 def _heal(ledger: Ledger, layout: Layout, memory: Memory) -> None:

@@ -44,6 +44,7 @@ class Speech:
 
     Attributes:
         began_at: When the run began, by time.monotonic().
+        budget: What the run may spend.
         limit: The setting that ended it before its work was done, or None.
         signals: Those that came.
     """
@@ -54,12 +55,13 @@ class Speech:
     books: Books
     progress: Progress
     began_at: float
+    budget: Budget
     limit: str | None = None
     signals: list[int] = field(default_factory=list)
 
     def speak(self) -> RunError | None:
         """Speak it; return what broke the run, if anything did."""
-        plan, speaker = self.agenda.plan, self.speaker
+        done, speaker = self.agenda.count(DONE), self.speaker
         if speaker.why:
             log.info("%s", speaker.why, extra=notice("speaker_chosen"))
         if speaker.word_timestamps and not speaker.times_words:
@@ -69,7 +71,7 @@ class Speech:
         log.info(
             "%s: %s rows, %s done, %s to speak; workers=%d provider=%s voice=%s",
             self.job.manifest.name,
-            *(f"{n:,}" for n in (len(plan.kinds), plan.count(DONE), self.agenda.to_speak)),
+            *(f"{n:,}" for n in (self.agenda.manifest.rows, done, self.agenda.to_speak)),
             *(self._workers, speaker.provider.name, speaker.voice.name),
             extra=notice("run_begins", more=self._facts()),
         )
@@ -87,8 +89,8 @@ class Speech:
         return {
             "manifest": f"{self.job.manifest}",
             "out": f"{self.job.directory}",
-            "rows": len(self.agenda.plan.kinds),
-            "done": self.agenda.plan.count(DONE),
+            "rows": self.agenda.manifest.rows,
+            "done": self.agenda.count(DONE),
             "to_speak": self.agenda.to_speak,
             "characters": self.agenda.characters_to_speak,
             "workers": self._workers,
@@ -180,7 +182,7 @@ class Speech:
             in_flight=InFlight(min(most, workers), known),
             breaker=Breaker(failures=4 * workers, patience_s=self.job.outage_s),
             connections=connections,
-            budget=Budget(self.job.max_cost_usd),
+            budget=self.budget,
             begun=self.books.begun,
             path_of=self.books.store.path_of,
             stop=partial(self._stop_for, "max_cost_usd", stop),
