@@ -272,7 +272,7 @@ async def repeat(request: WebSocketRequest) -> None:
 async def test_the_example_speaks_and_its_talk_can_be_replayed(
     shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_csv(tmp_path / "m.csv", ROWS | {"d": "bad words"})
+    write_csv(tmp_path / "m.csv", ROWS | {"d": "bad"})
     extra = path_with(shop) | {"PARROT_API_KEY": KEY}
     async with trio.open_nursery() as nursery:
         server = await nursery.start(serve_websocket, repeat, "127.0.0.1", 0, None)
