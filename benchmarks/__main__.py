@@ -17,6 +17,7 @@ from benchmarks import (
     figures,
     measure,
     receive,
+    resume,
     scale,
     scheduling,
     sockets,
@@ -31,8 +32,22 @@ Findings = dict[str, Any]
 Part = tuple[Callable[[Path], Findings], Callable[[Findings], Iterator[str]]]
 
 #: What the options are unless they are given: in the short form, in the long one.
-_SHORT = {"rounds": 5, "utterances": 16, "files": 8, "spoken": 5000, "window_rows": 24}
-_LONG = {"rounds": 7, "utterances": 40, "files": 40, "spoken": 1_000_000, "window_rows": 200}
+_SHORT = {
+    "rounds": 5,
+    "utterances": 16,
+    "files": 8,
+    "resume_rows": 300_000,
+    "spoken": 5000,
+    "window_rows": 24,
+}
+_LONG = {
+    "rounds": 7,
+    "utterances": 40,
+    "files": 40,
+    "resume_rows": 10_000_000,
+    "spoken": 1_000_000,
+    "window_rows": 200,
+}
 
 _FEW = 3  # rounds of what takes long and hardly varies, and ...
 _ONCE = 1  # ... of what looks a thousand times in one; both in the short form
@@ -90,8 +105,12 @@ def _parts(options: argparse.Namespace) -> dict[str, Part]:
         "stall": (lambda where: stall.compare(where, [files, small], once), stall.lines),
         "sockets": _sockets(options, tls=False),
         "scheduling": (
-            lambda where: scheduling.compare(where, scheduling.short_cases(), at_once=3),
+            lambda where: scheduling.compare(where, scheduling.short_cases(), at_once=5),
             scheduling.lines,
+        ),
+        "resume": (
+            lambda where: resume.compare(where, rows=options.resume_rows, rounds=few),
+            resume.lines,
         ),
         "again": (
             lambda where: scale.again(where, rows=max(1, rows // 10), rounds=few),
@@ -183,6 +202,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--plan-rows", type=int, metavar="N", default=100_000, help="[default: 100000]")
     add("--crowd", type=int, metavar="N", default=1000, help="sockets at once  [default: 1000]")
     add("--crowd-s", type=float, metavar="S", default=6.0, help="for so long  [default: 6]")
+    add("--resume-rows", type=int, metavar="N", help="[default: 300000; full: 10000000]")
     add("--rows", type=int, metavar="N", default=1_000_000, help="for memory  [default: 1000000]")
     add("--spoken", type=int, metavar="N", help="rows of these  [default: 5000; full: all]")
     add("--window-rows", type=int, metavar="N", help="for window  [default: 24; full: 200]")

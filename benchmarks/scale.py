@@ -20,6 +20,7 @@ import msgspec
 
 from benchmarks import measure
 from benchmarks.cost import write_manifest
+from benchmarks.figures import figure
 from benchmarks.replay import Replay
 
 MEMORY_MIB = 300  # the promise for a million rows
@@ -49,11 +50,14 @@ def peak(where: Path, *, rows: int, spoken: int) -> dict[str, Any]:
             stop=None if spoken >= rows else stop,
         )
     summary = msgspec.json.decode((out / "summary.json").read_bytes())
+    peak_mib = cost.peak_bytes / measure.MIB
+    told = f"{rows / 1e6:g} M rows, new: peak"
     return {
+        "figures": [figure(told, peak_mib, unit="MiB", at_most=MEMORY_MIB)],
         "rows": rows,
         "spoken": summary["spoken"],
         "in_results": summary["done"] + summary["pending"],
-        "peak_mib": cost.peak_bytes / measure.MIB,
+        "peak_mib": peak_mib,
         "wall_s": cost.wall_s,
         "cpu_s": cost.cpu_s,
         "promise_mib": MEMORY_MIB,
@@ -67,6 +71,9 @@ def again(where: Path, *, rows: int, rounds: int) -> dict[str, Any]:
     found = measure.middle(costs)
     row_bytes = (first.peak_bytes - small.peak_bytes) / max(1, rows - rows // SMALLER)
     return {
+        "figures": [
+            figure(f"{rows:,} finished rows, again", found.wall_s, unit="s", at_most=AGAIN_S)
+        ],
         "rows": rows,
         "rounds": rounds,
         "first_wall_s": first.wall_s,

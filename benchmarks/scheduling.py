@@ -14,7 +14,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -82,7 +81,7 @@ class Case:
         return round(slots_s / request_s)
 
 
-def short_cases(lasts_s: float = 17.0) -> list[Case]:
+def short_cases(lasts_s: float = 40.0) -> list[Case]:
     """A few, to be run all at once."""
     drop = Manners(limit=64, drops_at_s=lasts_s / 3, drops_to=16)
     return [
@@ -117,7 +116,7 @@ def compare(where: Path, cases: Sequence[Case], *, at_once: int = 1) -> dict[str
     """Run each case by each contender, each with a server of its own.
 
     Args:
-        at_once: Cases that run side by side; they wait for their servers most of the time.
+        at_once: Runs side by side; they wait for their servers most of the time.
     """
     found: dict[str, Any] = {}
     places = {case.name: where / f"{number}" for number, case in enumerate(cases)}
@@ -130,10 +129,10 @@ def compare(where: Path, cases: Sequence[Case], *, at_once: int = 1) -> dict[str
         it = _measure(contender, case, places[case.name])
         found[case.name]["contenders"][contender] = it
 
+    pairs = [(OURS, case) for case in cases]
+    pairs += [(PEER, case) for case in cases if case.with_peer]
     with ThreadPoolExecutor(at_once) as side_by_side:
-        list(side_by_side.map(partial(measure_one, OURS), cases))
-        peers = [case for case in cases if case.with_peer]
-        list(side_by_side.map(partial(measure_one, PEER), peers))
+        list(side_by_side.map(measure_one, *zip(*pairs, strict=True)))
     return {"cases": found, "figures": list(_figures(found))}
 
 

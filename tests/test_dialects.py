@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import tracemalloc
 import wave
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -768,6 +769,31 @@ def test_an_item_of_an_earlier_script_is_never_heard_in_the_next() -> None:
         Refused("audio of tts_1, an item of an earlier script"),
     ]
     assert dialogue.state is State.SPENT
+
+
+def test_a_connection_holds_no_more_after_ten_thousand_scripts_than_after_a_thousand() -> None:
+    dialogue = Dialogue(Together(HEART), Patience())
+    dialogue.receive('{"type":"session.created"}')
+    pcm = pybase64.b64encode(ONE).decode()
+
+    def speak(number: int) -> None:
+        named = {"context_id": f"u{number}", "item_id": f"tts_{number}"}
+        dialogue.speak("Call me Ishmael.", f"u{number}")
+        dialogue.receive(json.dumps({"type": DELTA, "delta": pcm, **named}))
+        dialogue.receive(json.dumps({"type": DONE, **named}))
+        assert dialogue.receive_silence() == [Finished()]
+
+    tracemalloc.start()
+    try:
+        for number in range(1_000):
+            speak(number)
+        before, _ = tracemalloc.get_traced_memory()
+        for number in range(1_000, 10_000):
+            speak(number)
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < 9_000  # less than a byte a script
 
 
 @pytest.mark.parametrize(("begun", "ended"), [("tts_1", None), (None, "tts_1")])

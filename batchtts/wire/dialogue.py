@@ -59,6 +59,9 @@ _HEARING = {
     State.LINGERING: "another transcript",
 }
 
+#: Scripts of a connection, and items of them, that are known again if they come late.
+REMEMBERED = 64
+
 #: What counting calls a name; the account gives it itself.
 _NAMED = Named.__name__.lower()
 
@@ -100,9 +103,9 @@ class Dialogue:
         self._seen: Counter[str] = Counter()
         self._open: set[str | None] = set()  # items with audio and without their end
         self._ended: set[str | None] = set()
-        self._earlier: set[str | None] = set()  # items of the scripts before this one
+        self._earlier: dict[str | None, None] = {}  # items of the scripts before this one
         self._is_nameless = False  # audio came that does not say what script it is of
-        self._finished: deque[str] = deque(maxlen=64)  # contexts taken for complete
+        self._finished: deque[str] = deque(maxlen=REMEMBERED)  # contexts taken for complete
 
     @property
     def patience_s(self) -> float:
@@ -173,7 +176,9 @@ class Dialogue:
             self._request = None  # that was the last script's name, not the connection's
         self.state, self._context = State.COMMITTED, context
         self._seen.clear()
-        self._earlier |= self._ended
+        self._earlier.update(dict.fromkeys(self._ended))
+        while len(self._earlier) > REMEMBERED:
+            del self._earlier[next(iter(self._earlier))]
         self._ended.clear()
 
     def receive(self, message: str | bytes) -> list[Event]:
