@@ -6,7 +6,7 @@ import time
 import pytest
 
 from batchtts.model import Result
-from batchtts.run.progress import REPORT_EVERY_S, Figures, Lines, Silent, spell_s
+from batchtts.run.progress import REPORT_EVERY_S, ROW_CHARS, Figures, Lines, Silent, spell_s
 
 
 class Watch:
@@ -26,7 +26,7 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
     return watch
 
 
-def done(characters: int = 10, ttfa_s: float | None = 0.25) -> Result:
+def done(characters: int = 10, ttfa_s: float | None = 0.25, wall_s: float | None = None) -> Result:
     """A row with two seconds of audio."""
     return Result(
         id="a",
@@ -35,6 +35,7 @@ def done(characters: int = 10, ttfa_s: float | None = 0.25) -> Result:
         sample_rate_hz=24_000,
         frames=48_000,
         ttfa_s=ttfa_s,
+        wall_s=wall_s,
     )
 
 
@@ -57,12 +58,19 @@ def test_a_line_says_how_it_is_going(watch: Watch) -> None:
     )
 
 
-def test_time_to_go_is_by_characters_and_not_by_rows(watch: Watch) -> None:
-    figures = Figures(rows=3, characters=100)
-    figures.add(done(10))
-    watch.now += 10.0
+def test_time_to_go_is_by_characters_and_by_rows(watch: Watch) -> None:
+    figures = Figures(rows=3, characters=400 - 3 * ROW_CHARS)
     figures.add(done(15))
-    assert figures.left_s == pytest.approx(30.0)
+    watch.now += 10.0
+    figures.add(done(25))
+    assert figures.left_s == pytest.approx(15.0)
+
+
+def test_rows_that_ended_together_took_as_long_as_the_first_of_them(watch: Watch) -> None:
+    figures = Figures(rows=4, characters=40)
+    figures.add(done(wall_s=5.0))
+    figures.add(done(wall_s=5.0))
+    assert figures.left_s == pytest.approx(5.0)
 
 
 def test_starting_up_is_not_part_of_the_rate(watch: Watch) -> None:

@@ -15,6 +15,9 @@ log = logging.getLogger(__name__)
 
 REPORT_EVERY_S = 60.0
 
+#: What a row takes beside its characters: as long as so many more of them.
+ROW_CHARS = 60
+
 
 class Progress(Protocol):
     """Told about a run by the run."""
@@ -45,6 +48,7 @@ class Figures:
 
     Attributes:
         rows, characters: To be spoken in all.
+        first_at: When the first row that came to its end was taken up; None before that.
     """
 
     rows: int = 0
@@ -64,20 +68,23 @@ class Figures:
         self.audio_s += result.audio_s or 0.0
         self.spoken_chars += result.text_chars
         if self.first_at is None:
-            self.first_at = time.monotonic()
+            self.first_at = time.monotonic() - (result.wall_s or 0.0)
         if result.ttfa_s is not None:
             self.ttfa_s.append(result.ttfa_s)
 
     @property
     def left_s(self) -> float | None:
-        """Seconds to go at the rate so far; starting up is not part of the rate."""
+        """Seconds to go at the rate so far; starting up is not part of the rate.
+
+        The longest rows come first, so neither rows nor characters alone would tell.
+        """
         finished = self.done + self.failed
         if self.first_at is None or finished < 2:
             return None
         elapsed_s = time.monotonic() - self.first_at
-        share = min(1.0, self.spoken_chars / self.characters) if self.characters else 0.0
-        share = share or finished / self.rows
-        return elapsed_s * (1 - share) / share
+        done = self.spoken_chars + ROW_CHARS * finished
+        left = self.characters + ROW_CHARS * self.rows - done
+        return elapsed_s * max(0, left) / done
 
     def facts(self) -> dict[str, object]:
         """The same for machines."""
