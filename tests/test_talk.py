@@ -292,6 +292,8 @@ def test_what_leaves_rows_out_of_every_run_is_told_so(job: dict[str, Any], told:
 def test_a_run_that_was_stopped_says_what_to_do(status: int, told: str, limit: str | None) -> None:
     *_, line = closing({"limit": 84}, limit=limit, pending=34, done=84, exit_code=status)
     assert line == f"{told}: 34 rows left, run again"
+    *_, line = closing({"limit": 84}, limit=limit, pending=0, done=120, exit_code=status)
+    assert line == f"{told}: work is left, run again"
 
 
 # ── nobody listens ────────────────────────────────────────────────────────────

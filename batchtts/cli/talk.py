@@ -159,7 +159,8 @@ def _why_left(summary: Summary, job: Job) -> str | None:
     """Say why rows are left and how they are had; None if none are."""
     left, again = f"{summary.pending:,} rows left", "run again"
     if summary.exit_code in _STOPS:
-        return f"{_STOPS[summary.exit_code]}: {left}, {again}"
+        what = left if summary.pending else "work is left"
+        return f"{_STOPS[summary.exit_code]}: {what}, {again}"
     if summary.limit in _CHOICES:
         flag, told = _CHOICES[summary.limit]
         return f"{left} out by {flag} {told(getattr(job, summary.limit))}: run without it"
