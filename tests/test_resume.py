@@ -579,16 +579,20 @@ def test_a_run_that_is_stopped_looks_at_nothing_more(
     assert many.findings() == []
 
 
-def test_ctrl_c_while_files_are_looked_at_leaves_results(
-    many: Desk, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=lambda it: f"{it!s}"
+)
+def test_who_is_stopped_while_looking_at_files_leaves_results(
+    many: Desk, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, status: int
 ) -> None:
-    def interrupted(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
+    def look(*_: object, **__: object) -> None:
+        signal.raise_signal(number)
 
     with monkeypatch.context() as patch:
-        patch.setattr(outset, "find_lost", interrupted)
+        patch.setattr(outset, "find_lost", look)
         summary = many.run()
-    assert (summary.spoken, summary.done, summary.exit_code) == (2, 4, 130)
+    assert (summary.spoken, summary.done, summary.exit_code) == (2, 4, status)
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     assert many.run().spoken == 1
     assert many.findings() == []
 

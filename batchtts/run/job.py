@@ -28,7 +28,7 @@ from batchtts.record.lines import VERSION as LEDGER_VERSION
 from batchtts.record.lines import Header
 from batchtts.record.results import Fold, Tally
 from batchtts.record.store import Layout, Store, occupy
-from batchtts.run.aftermath import Aftermath, aftermath
+from batchtts.run.aftermath import Aftermath, aftermath, heeding_sigterm
 from batchtts.run.agenda import Agenda
 from batchtts.run.books import Books
 from batchtts.run.budget import Budget
@@ -194,7 +194,7 @@ class _Work:
     estimated_usd: float = 0.0
     left_again: int = 0
     rows_begun: int = 0
-    was_cut_off: bool = False  # by Ctrl-C, when nobody was speaking
+    was_cut_off: bool = False  # by a signal, when nobody was speaking
 
     @property
     def agenda(self) -> Agenda:
@@ -239,11 +239,10 @@ class _Work:
         told = "looking at the files of %s rows that were done before"
         log.info(told, f"{done:,}", extra=notice("files_seen", files=done))
         try:
-            lost, has_renewed = unlike_recorded(ground, self.ledger, self.layout)
-        except KeyboardInterrupt:
-            self.was_cut_off = self.outset.has_renewed = True
-            told = "stopping: not all files were looked at; the next run does"
-            log.warning(told, extra=notice("stopping", signal="SIGINT", grace_s=0))
+            with heeding_sigterm():
+                lost, has_renewed = unlike_recorded(ground, self.ledger, self.layout)
+        except (KeyboardInterrupt, SystemExit) as stop:
+            self._stop_looking(signal.SIGINT if type(stop) is KeyboardInterrupt else signal.SIGTERM)
             return None
         self.outset.has_renewed |= has_renewed
         if not len(lost):
@@ -259,6 +258,12 @@ class _Work:
         self.books.turn_to(agenda, name=secrets.token_hex(4))
         self.speech.agenda = agenda
         return self._do()
+
+    def _stop_looking(self, number: signal.Signals) -> None:
+        self.speech.signals.append(number)
+        self.was_cut_off = self.outset.has_renewed = True
+        told = "stopping: %s; the next run looks at the files instead"
+        log.warning(told, number.name, extra=notice("stopping", signal=number.name, grace_s=0))
 
     def fold(self) -> Tally:
         """Bring results.parquet up to date with the ledger."""
@@ -340,9 +345,7 @@ class _Work:
         return next(leaving, None) if self.agenda.left_out else None
 
     def _exit_code(self, tally: Tally) -> Exit:
-        if self.was_cut_off:
-            return Exit.INTERRUPTED
-        if self._is_left(tally) and self.speech.signals:
+        if self.was_cut_off or (self._is_left(tally) and self.speech.signals):
             interrupted = self.speech.signals[0] == signal.SIGINT
             return Exit.INTERRUPTED if interrupted else Exit.TERMINATED
         if self._limit(tally) is not None:
