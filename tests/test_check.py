@@ -537,7 +537,7 @@ def test_audio_that_was_taken_back_is_left_to_the_next_run(made: Made) -> None:
     audit = Audit(Layout(out))
     assert list(audit.findings()) == []
     assert audit.notes == [
-        "1 rows were taken back; a run speaks those that its manifest has",
+        "1 rows were dropped or taken back; a run speaks those that its manifest has",
         "the next run removes 1 files of such rows",
     ]
 

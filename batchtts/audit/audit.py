@@ -167,7 +167,7 @@ class Audit:
             )
         if self.rows_taken_back:
             self.notes.append(
-                f"{self.rows_taken_back:,} rows were taken back;"
+                f"{self.rows_taken_back:,} rows were dropped or taken back;"
                 " a run speaks those that its manifest has"
             )
         if self.strays.taken_back:

@@ -81,7 +81,7 @@ def _tell(facts: dict[str, Any]) -> str:
     from batchtts.cli.talk import spell_usd
 
     cost = spell_usd(facts["cost_usd"], facts["unpriced"])
-    waiting = f", {facts['taken_back']:,} taken back" if facts["taken_back"] else ""
+    waiting = f", {facts['taken_back']:,} dropped or taken back" if facts["taken_back"] else ""
     lines = [
         f"{facts['manifest']}",
         f"{facts['done']:,} done, {facts['failed']:,} failed{waiting};"
