@@ -16,12 +16,10 @@ import msgspec
 import numpy as np
 
 from batchtts.errors import LedgerBroken
-from batchtts.job.plan import KINDS, Ints, Told
+from batchtts.job.plan import KINDS, Bools, Ints, Told
 from batchtts.model import Result, Status
 
 VERSION = 3
-
-Bools = np.ndarray[tuple[int], np.dtype[np.bool_]]
 
 
 class Covered(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,11 +21,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from batchtts.errors import LedgerBroken
-from batchtts.job.plan import KINDS, Ints, Told
+from batchtts.job.plan import KINDS, Bools, Ints, Told
 from batchtts.model import Status
 from batchtts.record import disk, lines
 from batchtts.record.hashes import sha256_of
-from batchtts.record.lines import Bools, Covered, Place
+from batchtts.record.lines import Covered, Place
 
 GROUP_ROWS = 8192
 

@@ -37,6 +37,8 @@ from batchtts.text.clean import why_unspeakable
 #: Longer scripts are refused: one is held in memory while it is spoken.
 LONGEST_CHARS = 50_000
 
+Int32s = np.ndarray[tuple[int], np.dtype[np.int32]]
+
 
 @dataclass(frozen=True, slots=True)
 class Shared:
@@ -97,9 +99,9 @@ class Agenda:
     others_done: int
     plan: Plan
     prints: Ints
-    characters: np.ndarray[tuple[int], np.dtype[np.int32]]
+    characters: Int32s
     models: list[str]
-    model_of: np.ndarray[tuple[int], np.dtype[np.int32]]
+    model_of: Int32s
     refused: Bools
     again: Bools
     lost: Ints

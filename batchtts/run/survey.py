@@ -21,7 +21,7 @@ from batchtts.job.speaker import Speaker
 from batchtts.model import Result
 from batchtts.notices import notice
 from batchtts.record.ledger import Ledger
-from batchtts.run.agenda import LONGEST_CHARS, Agenda, Shared, why_refused
+from batchtts.run.agenda import LONGEST_CHARS, Agenda, Int32s, Shared, why_refused
 from batchtts.run.memory import Memory
 from batchtts.run.mending import find_lost
 
@@ -31,8 +31,6 @@ log = logging.getLogger("batchtts.run")
 _PLAINLY_SPOKEN = "[A-Za-z0-9]"
 
 _NO_WISH: Wish = (None, None, None, None)
-
-Int32s = np.ndarray[tuple[int], np.dtype[np.int32]]
 
 
 def survey(job: Job, speaker: Speaker, manifest: Manifest, memory: Memory) -> Agenda:

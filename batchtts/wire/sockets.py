@@ -44,9 +44,7 @@ class Plain:
                 await trio.lowlevel.wait_readable(self._socket)
                 self._has_waited = True
             except OSError as error:
-                if self._socket.fileno() < 0:
-                    raise trio.ClosedResourceError("this socket was already closed") from None
-                raise trio.BrokenResourceError(f"{error}") from error
+                raise self._lost(error) from error
 
     def write(self, data: bytes) -> int:
         """Send as much as leaves at once; return how many bytes that is.
