@@ -13,7 +13,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from batchtts.errors import ManifestChanged, OutputBroken, ProviderDown, leaves
 from batchtts.run.desk import GATHER_S, GATHER_SHARE
 from batchtts.run.pool import GROUP, Stop, run_pool
-from batchtts.run.window import ROWS
+from batchtts.run.tray import ROWS
 
 
 class Shop:

@@ -1,6 +1,6 @@
 """The nursery pool: one feeder, N workers, one recorder.
 
-        rows ──▶ window ──▶ workers ──▶ desk ──▶ recorder
+        rows ──▶ tray ──▶ workers ──▶ desk ──▶ recorder
 
 A worker takes its next row only when its last one is durable, so a kill costs
 at most one more attempt for each worker. The recorder lives in the outer
@@ -19,7 +19,7 @@ from typing import TypeVar
 import trio
 
 from batchtts.run.desk import Desk
-from batchtts.run.window import Window
+from batchtts.run.tray import Tray
 
 Row = TypeVar("Row")
 Outcome = TypeVar("Outcome")
@@ -65,27 +65,27 @@ async def run_pool(
         rests: For each worker, called when there is no row left for it.
         size: How long a row is: of those that were read, the longest are begun first.
     """
-    window = Window(size, stop.feeding)
+    tray = Tray(size, stop.feeding)
     desk = Desk[Outcome](min(GROUP, len(workers)))
     async with trio.open_nursery() as services:
         services.start_soon(desk.keep_record, record)
         try:
             with stop.working:
                 async with trio.open_nursery() as pool:
-                    pool.start_soon(window.fill, rows)
+                    pool.start_soon(tray.fill, rows)
                     for worker, rest in zip_longest(workers, rests):
-                        pool.start_soon(_work, worker, window, desk, rest)
+                        pool.start_soon(_work, worker, tray, desk, rest)
         finally:
             desk.close()
 
 
 async def _work(
     worker: Callable[[Row], Awaitable[Outcome]],
-    window: Window[Row],
+    tray: Tray[Row],
     desk: Desk[Outcome],
     rest: Callable[[], None] | None,
 ) -> None:
-    while (row := await window.take()) is not None:
+    while (row := await tray.take()) is not None:
         began_at = trio.current_time()
         outcome = await worker(row)
         handed = desk.hand_over(outcome, trio.current_time() - began_at)

@@ -18,7 +18,7 @@ Row = TypeVar("Row")
 ROWS = 1024
 
 
-class Window(Generic[Row]):
+class Tray(Generic[Row]):
     """What workers take their rows from while somebody fills it."""
 
     def __init__(self, size: Callable[[Row], int], feeding: trio.CancelScope) -> None:
