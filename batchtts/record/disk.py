@@ -56,7 +56,7 @@ def write_all(descriptor: int, *parts: Buffer) -> None:
 
 
 class Sink:
-    """An open file as the writers of Parquet want one: gathers bytes for write_all.
+    """An open file, also for the writers of Parquet: gathers bytes for write_all.
 
     After a failure it takes everything and keeps nothing: the error was told, and a
     writer that is thrown away tries to close what it has begun.
@@ -154,13 +154,22 @@ def make_directory(path: Path) -> None:
         sync_directory(directory.parent)
 
 
-def replace_file(path: Path, data: Buffer, *, scratch: Path) -> None:
-    """Put a whole small file under its final name, durably, by way of *scratch*."""
+@contextmanager
+def replacing(path: Path, *, scratch: Path) -> Iterator[Sink]:
+    """Write a file at *scratch*; after the block it has its final name, whole and durable."""
     descriptor = create(scratch)
     try:
-        write_all(descriptor, data)
+        sink = Sink(descriptor)
+        yield sink
+        sink.flush()
         sync(descriptor)
     finally:
         os.close(descriptor)
     rename(scratch, path)
     sync_directory(path.parent)
+
+
+def replace_file(path: Path, data: Buffer, *, scratch: Path) -> None:
+    """Put a whole small file under its final name, durably, by way of *scratch*."""
+    with replacing(path, scratch=scratch) as sink:
+        sink.write(data)

@@ -38,7 +38,6 @@ _HEAD_BYTES = 64 * 1024  # more than two headers have
 _SHORT_BYTES = 256  # a line is seldom shorter
 _AT_ONCE = 1024  # lines that are decoded together
 _HEADS = 8  # the first two lines, though damage may have made more of them
-_COPIED_BYTES = 1 << 20
 
 _decode_entry = msgspec.json.Decoder(Entry).decode
 _decode_header = msgspec.json.Decoder(Header).decode
@@ -305,23 +304,8 @@ class Ledger:
 
     def _replace(self, told: Iterable[bytes], scratch: Path) -> None:
         """Write the file anew, beside it, and let it take its place."""
-        descriptor = disk.create(scratch)
-        size = 0
-        try:
-            data = bytearray()
-            for line in told:
-                data += line
-                if len(data) >= _COPIED_BYTES:
-                    disk.write_all(descriptor, bytes(data))
-                    size += len(data)
-                    data.clear()
-            disk.write_all(descriptor, bytes(data))
-            size += len(data)
-            disk.sync(descriptor)
-        finally:
-            os.close(descriptor)
-        disk.rename(scratch, self.path)
-        disk.sync_directory(self.path.parent)
+        with disk.replacing(self.path, scratch=scratch) as sink:
+            size = sum(map(sink.write, told))
         renewed = disk.open_to_append(self.path)
         os.close(self._descriptor)
         self._descriptor, self.size_bytes = renewed, size

@@ -7,7 +7,6 @@ not read the lines.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -183,24 +182,14 @@ def write(kept: Iterable[Kept], path: Path, *, scratch: Path) -> Covered:
         kept: GROUP_ROWS at a time, the last ones fewer.
     """
     rows = 0
-    descriptor = disk.create(scratch)
-    try:
-        gathered = disk.Sink(descriptor)
-        sink = cast(BinaryIO, gathered)
-        with pq.ParquetWriter(sink, SCHEMA, **_WRITTEN) as writer:
-            for group in kept:
-                rows += len(group.lines)
-                writer.write_table(_table(group), row_group_size=GROUP_ROWS)
-        gathered.flush()
-        disk.sync(descriptor)
-    finally:
-        os.close(descriptor)
-    covered = Covered(
-        name=path.name, rows=rows, bytes=scratch.stat().st_size, sha256=sha256_of(scratch)
-    )
-    disk.rename(scratch, path)
-    disk.sync_directory(path.parent)
-    return covered
+    with (
+        disk.replacing(path, scratch=scratch) as sink,
+        pq.ParquetWriter(cast(BinaryIO, sink), SCHEMA, **_WRITTEN) as writer,
+    ):
+        for group in kept:
+            rows += len(group.lines)
+            writer.write_table(_table(group), row_group_size=GROUP_ROWS)
+    return Covered(name=path.name, rows=rows, bytes=path.stat().st_size, sha256=sha256_of(path))
 
 
 def among(directory: Path) -> list[Path]:

@@ -7,7 +7,6 @@ beginning of the ledger. Deleting it is harmless.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -42,6 +41,13 @@ SCHEMA = pa.schema(
         pa.field("cost_usd", pa.float64(), nullable=False),
     ]
 )
+
+_WRITTEN: dict[str, Any] = {
+    "compression": "zstd",
+    "use_dictionary": ["characters_sent", "cost_usd"],
+    "column_encoding": {"address": "DELTA_BINARY_PACKED"},
+    "write_page_checksum": True,
+}
 
 #: What reading a file that is damaged, or is something else, may raise.
 _UNREADABLE = (OSError, ValueError, KeyError, pa.ArrowException, msgspec.MsgspecError)
@@ -235,28 +241,11 @@ def write(path: Path, facts: Iterable[Facts], *, seal: Seal, scratch: Path) -> N
     Raises:
         OutputBroken: it could not be written.
     """
-    with disk.telling(path):
-        descriptor = disk.create(scratch)
-        try:
-            gathered = disk.Sink(descriptor)
-            with _writer(cast(BinaryIO, gathered)) as writer:
-                for some in facts:
-                    writer.write_table(pa.table(list(map(pa.array, some.columns)), schema=SCHEMA))
-                writer.add_key_value_metadata({_KEY: msgspec.json.encode(seal)})
-            gathered.flush()
-            disk.sync(descriptor)
-        finally:
-            os.close(descriptor)
-        disk.rename(scratch, path)
-        disk.sync_directory(path.parent)
-
-
-def _writer(sink: BinaryIO) -> pq.ParquetWriter:
-    return pq.ParquetWriter(
-        sink,
-        SCHEMA,
-        compression="zstd",
-        use_dictionary=["characters_sent", "cost_usd"],
-        column_encoding={"address": "DELTA_BINARY_PACKED"},
-        write_page_checksum=True,
-    )
+    with (
+        disk.telling(path),
+        disk.replacing(path, scratch=scratch) as sink,
+        pq.ParquetWriter(cast(BinaryIO, sink), SCHEMA, **_WRITTEN) as writer,
+    ):
+        for some in facts:
+            writer.write_table(pa.table(list(map(pa.array, some.columns)), schema=SCHEMA))
+        writer.add_key_value_metadata({_KEY: msgspec.json.encode(seal)})
