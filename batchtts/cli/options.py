@@ -278,7 +278,8 @@ pacing = _adding(
         "--in-flight",
         type=Whole(1, 1024),
         metavar="N",
-        help="Requests at the provider at once.  [default: the provider's, or as many as workers]",
+        help="Requests at the provider at once, no more than workers.  [default: the provider's, or"
+        " as many as workers]",
     ),
     _pacing(
         "--attempts",
