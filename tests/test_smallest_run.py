@@ -147,7 +147,7 @@ def test_how_much_at_once_is_too_much_is_known_to_the_next_run(
         assert answer.status == 0
         [found] = json.loads(learned.read_bytes()).values()
         assert 1 <= found["in_flight"] < found["allowed"] == 4
-        told = f"smallest takes {found['in_flight']} at once, of the 4 requests allowed"
+        told = f"smallest took {found['in_flight']} requests at once, of 4 that it may be sent"
         assert told in answer.err
     assert_all_spoken(tmp_path, texts)
 

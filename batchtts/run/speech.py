@@ -197,7 +197,7 @@ class Speech:
         taken = learned.keep(path, crew.line.where, crew.in_flight, allowed=most, now=time.time())
         if taken is not None:
             log.info(
-                "%s takes %d at once, of the %d requests allowed; the next run begins there",
+                "%s took %d requests at once, of %d that it may be sent; the next run begins there",
                 *(self.speaker.provider.name, taken, most),
                 extra=notice("pace_learned", in_flight=taken, allowed=most),
             )
