@@ -8,7 +8,7 @@ import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -32,7 +32,7 @@ from batchtts.record.begun import Sent, take_of
 from batchtts.record.ledger import Ledger
 from batchtts.record.lines import VERSION as LEDGER_VERSION
 from batchtts.record.lines import Header
-from batchtts.record.standing import Standing
+from batchtts.record.standing import Standing, StandingBroken
 from batchtts.record.store import Layout
 from batchtts.run import job as job_module
 from batchtts.run import outset, resume
@@ -495,6 +495,32 @@ def test_a_disk_without_room_for_it_ends_no_run(
     assert desk.run().done == 1
     assert "the next run will read and compare all rows" in caplog.text
     assert not desk.has_standing
+
+
+def test_no_damaged_byte_of_what_was_left_is_believed(desk: Desk) -> None:
+    desk.run(limit=3)
+    path = desk.layout.standing
+    data, truth, read = path.read_bytes(), _all_that(path), 0
+    assert truth
+    for at in range(len(data)):
+        damaged = bytearray(data)
+        damaged[at] ^= 1 << (at % 8)
+        path.write_bytes(damaged)
+        found = _all_that(path)
+        assert found in (None, truth), at
+        read += found is not None
+    assert read < len(data) / 2
+
+
+def _all_that(path: Path) -> object:
+    """Everything that a standing tells; None if it cannot be read."""
+    found = Standing.open(path)
+    if found is None:
+        return None
+    with closing(found), suppress(StandingBroken):
+        told = [*found.facts(), *found.some(lambda kinds, prints: True), found.left()]
+        return found.seal, [[column.tobytes() for column in it.columns] for it in told]
+    return None
 
 
 # ── a kill at every step ──────────────────────────────────────────────────────

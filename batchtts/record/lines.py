@@ -97,7 +97,7 @@ OURS = (b'{"id":', b'{"ledger":')
 _encode = msgspec.json.encode
 
 
-def encode(line: Header | Result) -> bytes:
+def encode(line: msgspec.Struct) -> bytes:
     """Return a line with its checksum and its end."""
     body = _encode(line)[:-1]
     return b'%b,"crc":"%08x"}\n' % (body, crc32(body))

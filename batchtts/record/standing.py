@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Self, cast
+from zlib import crc32
 
 import msgspec
 import numpy as np
@@ -23,7 +24,7 @@ from batchtts.record import disk, lines
 from batchtts.record.ledger import Ledger
 from batchtts.record.lines import Covered
 
-VERSION = 1
+VERSION = 2
 
 #: File systems tell times apart by up to so much.
 SETTLED_S = 2.0
@@ -155,6 +156,18 @@ class Seal(msgspec.Struct, frozen=True, kw_only=True):
     contested: list[str] | None
 
 
+class _Told(msgspec.Struct, frozen=True, kw_only=True):
+    """What a standing says of itself.
+
+    Attributes:
+        sums: Of each row group the checksums of its columns, for Parquet's own ones leave
+            out what says where the columns are, and how to read them.
+    """
+
+    seal: Seal
+    sums: list[list[int]]
+
+
 @dataclass(slots=True)
 class Standing:
     """A standing that can be read, and was made from what its seal says."""
@@ -162,20 +175,20 @@ class Standing:
     path: Path
     seal: Seal
     _file: pq.ParquetFile
+    _sums: list[list[int]]
 
     @classmethod
     def open(cls, path: Path) -> Standing | None:
         """Open a standing; None if there is none that can be read."""
         try:
             file = pq.ParquetFile(path, page_checksum_verification=True)
-            told = (file.metadata.metadata or {})[_KEY.encode()]
-            seal = msgspec.json.decode(told, type=Seal)
         except _UNREADABLE:
             return None
-        if seal.version != VERSION or file.metadata.num_rows < seal.shape.rows:
+        told = _told_by(file)
+        if told is None:
             file.close()
             return None
-        return cls(path, seal, file)
+        return cls(path, told.seal, file, told.sums)
 
     def close(self) -> None:
         """Let the file go."""
@@ -225,11 +238,32 @@ class Standing:
     def _columns(self, group: int, names: list[str]) -> list[Any]:
         try:
             table = self._file.read_row_group(group, columns=names)
+            # A copy: what comes from Arrow cannot be written to.
+            columns = [np.array(table[name].to_numpy()) for name in names]
+            told = [self._sums[group][SCHEMA.names.index(name)] for name in names]
+            if _sums_of(columns) != told:
+                raise ValueError("damaged")
         except _UNREADABLE as error:
             hint = "run the same command again"
             raise StandingBroken(f"{self.path}: cannot be read: {error}", hint=hint) from error
-        # A copy: what comes from Arrow cannot be written to.
-        return [np.array(column.to_numpy()) for column in table.columns]
+        return columns
+
+
+def _told_by(file: pq.ParquetFile) -> _Told | None:
+    """What a standing says of itself; None if that is not what was written, or not by us."""
+    try:
+        raw = (file.metadata.metadata or {})[_KEY.encode()]
+        if not lines.is_whole(raw):
+            return None
+        told = msgspec.json.decode(raw, type=_Told)
+        is_ours = told.seal.version == VERSION and file.schema_arrow.equals(SCHEMA)
+    except _UNREADABLE:
+        return None
+    return told if is_ours and file.num_row_groups == len(told.sums) else None
+
+
+def _sums_of(columns: Iterable[Any]) -> list[int]:
+    return [crc32(column.data) for column in columns]
 
 
 def write(path: Path, facts: Iterable[Facts], *, seal: Seal, scratch: Path) -> None:
@@ -246,6 +280,17 @@ def write(path: Path, facts: Iterable[Facts], *, seal: Seal, scratch: Path) -> N
         disk.replacing(path, scratch=scratch) as sink,
         pq.ParquetWriter(cast(BinaryIO, sink), SCHEMA, **_WRITTEN) as writer,
     ):
-        for some in facts:
-            writer.write_table(pa.table(list(map(pa.array, some.columns)), schema=SCHEMA))
-        writer.add_key_value_metadata({_KEY: msgspec.json.encode(seal)})
+        sums = [_add(writer, some) for each in facts for some in _groups_of(each)]
+        writer.add_key_value_metadata({_KEY: lines.encode(_Told(seal=seal, sums=sums))})
+
+
+def _groups_of(facts: Facts) -> Iterator[Facts]:
+    for start in range(0, len(facts), GROUP_ROWS):
+        yield facts.at(slice(start, start + GROUP_ROWS))
+
+
+def _add(writer: pq.ParquetWriter, facts: Facts) -> list[int]:
+    """Write a row group; return its checksums."""
+    columns = list(map(np.ascontiguousarray, facts.columns))
+    writer.write_table(pa.table(list(map(pa.array, columns)), schema=SCHEMA))
+    return _sums_of(columns)
