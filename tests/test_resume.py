@@ -435,6 +435,17 @@ def test_what_may_concern_every_row_has_all_of_them_read(
     assert not desk.takes_up(**flags)
 
 
+@pytest.mark.parametrize("row_id", ["007", "0", "8", "9" * 5000, "²"])
+def test_what_only_looks_like_the_number_of_a_row_is_none(desk: Desk, row_id: str) -> None:
+    desk.columns = "code,text"
+    desk.run()
+    assert desk.takes_up()
+    with Ledger.open(desk.layout.ledger) as ledger:
+        ledger.append([Result(id=row_id, status="failed")])  # with --column id=code, and a kill
+    assert not desk.takes_up()
+    assert desk.plan() == desk.slow_plan()
+
+
 @pytest.mark.parametrize("flags", [{"limit": 1}, {"dedup": False}, {"workers": 3}, {"attempts": 1}])
 def test_what_concerns_no_row_that_is_done_changes_nothing(
     desk: Desk, flags: dict[str, object]

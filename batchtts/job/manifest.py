@@ -198,8 +198,7 @@ class Manifest:
             ManifestChanged: as batches().
         """
         if self.columns.id is None:
-            numbers = {f"{int(it)}": int(it) - 1 for it in ids if it.isascii() and it.isdigit()}
-            return {it: row for it, row in numbers.items() if 0 <= row < self.rows}
+            return {it: int(it) - 1 for it in ids if self._is_number(it)}
         sought, first = pa.array(ids, pa.string()), 0
         found: dict[str, int] = {}
         with unchanged(self.path, self.stamp):
@@ -210,6 +209,11 @@ class Manifest:
                 found.update(zip(names, (first + at).tolist(), strict=True))
                 first += len(column)
         return found
+
+    def _is_number(self, row_id: str) -> bool:
+        """Whether this is what a row is called that has no id: "7", and not "007"."""
+        is_short = row_id.isascii() and row_id.isdigit() and len(row_id) <= len(f"{self.rows}")
+        return is_short and row_id[0] != "0" and int(row_id) <= self.rows
 
 
 def scan(path: Path, wanted: Mapping[str, str] = {}) -> Manifest:
