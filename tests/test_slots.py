@@ -23,7 +23,7 @@ class Crowd:
         self.slots = Slots(self.pace)
         self.served: list[str] = []
         self._nursery = nursery
-        self._scopes: dict[str, trio.CancelScope] = {}
+        self.scopes: dict[str, trio.CancelScope] = {}
 
     async def comes(self, name: str, urgency: int = 0) -> None:
         """Somebody wants a slot, and keeps it."""
@@ -31,13 +31,13 @@ class Crowd:
         await wait_all_tasks_blocked()
 
     async def _come(self, name: str, urgency: int) -> None:
-        with trio.CancelScope() as self._scopes[name]:
+        with trio.CancelScope() as self.scopes[name]:
             await self.slots.acquire(urgency)
             self.served.append(name)
 
     async def gives_up(self, name: str) -> None:
         """Somebody does not want one any more."""
-        self._scopes[name].cancel()
+        self.scopes[name].cancel()
         await wait_all_tasks_blocked()
 
     async def returns(self) -> None:
@@ -127,6 +127,18 @@ async def test_who_gives_up_in_the_moment_of_being_served_loses_no_slot(
         await it.serve_all()
         assert it.slots.held == 1
         assert it.served[-1] == "c"
+
+
+async def test_who_is_served_in_the_moment_of_giving_up_gives_the_slot_back(
+    autojump_clock: MockClock,
+) -> None:
+    async with crowd(1) as it:
+        for name in "abc":
+            await it.comes(name)
+        it.scopes["b"].cancel()
+        it.slots.release()  # to b, who has not left yet
+        await wait_all_tasks_blocked()
+        assert (it.served, it.slots.held, it.slots.waiting) == (["a", "c"], 1, 0)
 
 
 async def test_who_was_dropped_before_asking_has_no_slot(autojump_clock: MockClock) -> None:

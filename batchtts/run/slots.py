@@ -58,9 +58,11 @@ class Slots:
         try:
             await waiter.called.wait()
         except trio.Cancelled:
-            # Whoever was called wakes up with a slot, cancelled or not.
-            waiter.has_left = True
-            self.waiting -= 1
+            if waiter.called.is_set():  # when it was already on its way out
+                self.release()
+            else:
+                waiter.has_left = True
+                self.waiting -= 1
             raise
 
     def release(self) -> None:
