@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from batchtts import __version__
-from batchtts.errors import OutputBroken
+from batchtts.errors import ManifestChanged, ManifestError, OutputBroken
 from batchtts.job.columns import Columns
 from batchtts.job.manifest import Manifest
 from batchtts.job.plan import DONE, Facts, Ints, Past, Told, places
@@ -302,7 +302,10 @@ def leave(
     before = ground.standing.seal if ground.standing is not None else None
     if before is not None and before.mark == mark:
         return
-    stems = None if contested is None else stems_of(manifest, contested)
+    try:
+        stems = None if contested is None else stems_of(manifest, contested)
+    except (ManifestChanged, ManifestError):
+        return  # it was changed, after all that this run has to say was written
     file = _file_of(manifest, read_at)
     if file is None or len(stems or ()) > MOST_CONTESTED:
         return
