@@ -534,6 +534,21 @@ def _all_that(path: Path) -> object:
     return None
 
 
+def test_a_manifest_that_changes_when_all_is_written_breaks_no_run(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shorten = job_module._Work.shorten
+
+    def edited(work: Any) -> object:
+        (desk.root / "m.csv").touch()
+        return shorten(work)
+
+    monkeypatch.setattr(job_module._Work, "shorten", edited)
+    desk.rows = {"ahab": "Alpha.", "Ahab": "Bravo."}
+    assert desk.run().exit_code == 0
+    assert not desk.has_standing
+
+
 # ── a kill at every step ──────────────────────────────────────────────────────
 
 
@@ -616,20 +631,22 @@ def test_a_run_that_is_stopped_looks_at_nothing_more(
     assert many.findings() == []
 
 
-@pytest.mark.parametrize(
-    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=lambda it: f"{it!s}"
-)
-def test_who_is_stopped_while_looking_at_files_leaves_results(
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_while_files_are_looked_at_leaves_results(
     many: Desk, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, status: int
 ) -> None:
-    def look(*_: object, **__: object) -> None:
-        signal.raise_signal(number)
+    def struck(*_: object, **__: object) -> None:
+        os.kill(os.getpid(), number)
+        pytest.fail("nobody has heeded it")
 
-    with monkeypatch.context() as patch:
-        patch.setattr(outset, "find_lost", look)
-        summary = many.run()
+    before = signal.signal(signal.SIGTERM, lambda *_: None)  # else it would end these tests
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(outset, "find_lost", struck)
+            summary = many.run()
+    finally:
+        signal.signal(signal.SIGTERM, before)
     assert (summary.spoken, summary.done, summary.exit_code) == (2, 4, status)
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     assert many.run().spoken == 1
     assert many.findings() == []
 

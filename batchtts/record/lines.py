@@ -17,7 +17,7 @@ import numpy as np
 
 from batchtts.errors import LedgerBroken
 from batchtts.job.plan import KINDS, Bools, Ints, Told
-from batchtts.model import Result, Status
+from batchtts.model import Status
 
 VERSION = 3
 

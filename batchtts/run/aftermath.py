@@ -11,7 +11,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -103,11 +103,10 @@ class Aftermath:
 def aftermath(job: Job) -> Iterator[Aftermath]:
     """See to what comes after the block, whether it ends or raises.
 
-    In the main thread SIGTERM ends the block, too, as Ctrl-C does, if anything comes
-    after it; while rows are spoken the run itself sees to both.
+    In the main thread SIGTERM ends the block, too, as Ctrl-C does; while rows are
+    spoken the run itself sees to both.
     """
-    comes = (job.metrics, job.on_success, job.on_failure, job.ping_url)
-    with heeding_sigterm() if any(comes) else nullcontext(), Aftermath(job) as after:
+    with _heeding_sigterm(job), Aftermath(job) as after:
         yield after
 
 
@@ -150,10 +149,12 @@ def _key_variable(job: Job) -> str | None:
 
 
 @contextmanager
-def heeding_sigterm() -> Iterator[None]:
-    """Let SIGTERM raise SystemExit in the main thread, unless somebody else heeds it."""
+def _heeding_sigterm(job: Job) -> Iterator[None]:
+    """Let SIGTERM raise, if anything is to come after the run and nobody else heeds it."""
+    comes = (job.metrics, job.on_success, job.on_failure, job.ping_url)
     in_main = threading.current_thread() is threading.main_thread()
-    if not in_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+    is_ours = in_main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    if not (is_ours and any(comes)):
         yield
         return
     signal.signal(signal.SIGTERM, _terminate)

@@ -28,11 +28,12 @@ from batchtts.record.lines import VERSION as LEDGER_VERSION
 from batchtts.record.lines import Header
 from batchtts.record.results import Fold, Tally
 from batchtts.record.store import Layout, Store, occupy
-from batchtts.run.aftermath import Aftermath, aftermath, heeding_sigterm
+from batchtts.run.aftermath import Aftermath, aftermath
 from batchtts.run.agenda import Agenda
 from batchtts.run.books import Books
 from batchtts.run.budget import Budget
 from batchtts.run.contest import contested_names
+from batchtts.run.cutoff import Terminated, heeding_sigterm
 from batchtts.run.memory import recall
 from batchtts.run.outset import (
     Outset,
@@ -194,7 +195,7 @@ class _Work:
     estimated_usd: float = 0.0
     left_again: int = 0
     rows_begun: int = 0
-    was_cut_off: bool = False  # by a signal, when nobody was speaking
+    cut_off_by: signal.Signals | None = None  # when nobody was speaking
 
     @property
     def agenda(self) -> Agenda:
@@ -241,8 +242,8 @@ class _Work:
         try:
             with heeding_sigterm():
                 lost, has_renewed = unlike_recorded(ground, self.ledger, self.layout)
-        except (KeyboardInterrupt, SystemExit) as stop:
-            self._stop_looking(signal.SIGINT if type(stop) is KeyboardInterrupt else signal.SIGTERM)
+        except KeyboardInterrupt as stopped:
+            self._cut_off(signal.SIGTERM if isinstance(stopped, Terminated) else signal.SIGINT)
             return None
         self.outset.has_renewed |= has_renewed
         if not len(lost):
@@ -259,9 +260,8 @@ class _Work:
         self.speech.agenda = agenda
         return self._do()
 
-    def _stop_looking(self, number: signal.Signals) -> None:
-        self.speech.signals.append(number)
-        self.was_cut_off = self.outset.has_renewed = True
+    def _cut_off(self, number: signal.Signals) -> None:
+        self.cut_off_by, self.outset.has_renewed = number, True
         told = "stopping: %s; the next run looks at the files instead"
         log.warning(told, number.name, extra=notice("stopping", signal=number.name, grace_s=0))
 
@@ -345,9 +345,9 @@ class _Work:
         return next(leaving, None) if self.agenda.left_out else None
 
     def _exit_code(self, tally: Tally) -> Exit:
-        if self.was_cut_off or (self._is_left(tally) and self.speech.signals):
-            interrupted = self.speech.signals[0] == signal.SIGINT
-            return Exit.INTERRUPTED if interrupted else Exit.TERMINATED
+        signals = self.speech.signals if self._is_left(tally) else []
+        if stopped_by := self.cut_off_by or next(iter(signals), None):
+            return Exit.INTERRUPTED if stopped_by == signal.SIGINT else Exit.TERMINATED
         if self._limit(tally) is not None:
             return Exit.LIMIT
         return Exit.SOME_FAILED if tally.status["failed"] else Exit.DONE
