@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import trio
 from hypothesis import event, given, settings
@@ -547,6 +548,18 @@ def test_a_manifest_that_changes_when_all_is_written_breaks_no_run(
     desk.rows = {"ahab": "Alpha.", "Ahab": "Bravo."}
     assert desk.run().exit_code == 0
     assert not desk.has_standing
+
+
+def test_a_column_that_was_changed_behind_an_old_time_is_in_the_results(desk: Desk) -> None:
+    desk.columns = "id,text,mood"
+    desk.rows = {"a": "Alpha.,glad", "b": "Bravo.,glad"}
+    desk.run()
+    path = desk.root / "m.csv"
+    before = path.stat()
+    path.write_text(path.read_text().replace("glad", "sad!"))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert desk.run().spoken == 0
+    assert pq.read_table(desk.layout.results)["mood"].to_pylist() == ["sad!", "sad!"]
 
 
 # ── a kill at every step ──────────────────────────────────────────────────────

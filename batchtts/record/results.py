@@ -69,6 +69,7 @@ class _Seal(msgspec.Struct, frozen=True, kw_only=True):
     manifest: str
     manifest_bytes: int
     manifest_mtime_ns: int
+    manifest_ctime_ns: int
     tally: dict[str, float]
 
 
@@ -159,6 +160,7 @@ class Fold:
             manifest=str(self.manifest.path.resolve()),
             manifest_bytes=self.manifest.stamp.size_bytes,
             manifest_mtime_ns=self.manifest.stamp.mtime_ns,
+            manifest_ctime_ns=self.manifest.stamp.ctime_ns,
             tally=numbers,
         )
 
