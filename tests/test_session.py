@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
@@ -584,6 +586,47 @@ async def test_a_window_that_was_opened_and_shut_at_once_does_not_count(
         await session.greet()
         timeline = await speak(session)
     assert (timeline.synth_s, trio.current_time()) == (0.0, 9.5)
+
+
+async def test_what_came_while_we_were_held_up_is_heard_before_the_window_shuts() -> None:
+    for _ in range(12):  # who is first, he who reads or he who waits, is left to chance
+        assert await _held_up(linger_s=0.02) == [b"\0\1", b"\2\3"]
+
+
+async def _held_up(linger_s: float) -> list[bytes]:
+    """Speak over sockets, and stand still for longer than the window while more comes."""
+    near, far = socket.socketpair()
+    heard: list[bytes] = []
+    tap = Tap(trio.SocketStream(trio.socket.from_stdlib_socket(near)))
+    theirs = trio.SocketStream(trio.socket.from_stdlib_socket(far.dup()))
+
+    async def stand_still() -> None:
+        for message in (delta(b"\2\3", "tts_2"), done("tts_2")):
+            frames = FrameProtocol(client=False, extensions=[])
+            far.send(frames.send_data(json.dumps(message), fin=True))
+        time.sleep(2 * linger_s)  # noqa: ASYNC251  # the point
+
+    def said() -> None:
+        if len(heard) == 1:
+            nursery.start_soon(stand_still)
+
+    listener = Listener(
+        hear=lambda payload, item: heard.append(payload),
+        said=said,
+        late=lambda context: None,
+        time=lambda words, item: None,
+    )
+    with far, trio.fail_after(10):
+        async with tap, theirs, trio.open_nursery() as nursery:
+            steps = (CREATED, COMMIT, delta(b"\0\1"), done())
+            nursery.start_soon(play, Mouth(theirs, splits=False), steps)
+            ws = await wrap_client_stream(nursery, tap, *("provider.test", "/speech"))  # type: ignore[arg-type]
+            dialect = Together(HEART, options=Options(linger_s=linger_s))
+            session = Session(ws, Dialogue(dialect, Patience()), tap=tap)
+            await session.greet()
+            await session.speak(SCRIPT, "u1", listener)
+            nursery.cancel_scope.cancel()
+    return heard
 
 
 async def test_a_refusal_right_behind_the_greeting_is_told(

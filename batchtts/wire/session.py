@@ -250,6 +250,8 @@ class Session:
                 while self._talks():
                     await self._link.listen()
             if self._talks():
+                await trio.lowlevel.checkpoint()  # what came while we were held up is read first
+            if self._talks():
                 self._wait_no_more(ends_at, within_s)
         self._rests_since = trio.current_time()
         if self._trouble is not None and not self._is_between:
