@@ -540,7 +540,7 @@ def test_a_manifest_that_changes_when_all_is_written_breaks_no_run(
 ) -> None:
     shorten = job_module._Work.shorten
 
-    def edited(work: Any) -> object:
+    def edited(work: job_module._Work) -> object:
         (desk.root / "m.csv").touch()
         return shorten(work)
 
