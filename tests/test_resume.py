@@ -39,6 +39,7 @@ from batchtts.run import job as job_module
 from batchtts.run import outset, resume
 from batchtts.run.agenda import Agenda
 from batchtts.run.job import run
+from batchtts.run.memory import recall
 from batchtts.run.notes import unspoken
 from batchtts.run.outset import preview_of
 from batchtts.run.speech import Speech
@@ -353,6 +354,20 @@ def test_what_is_done_is_not_even_read(desk: Desk) -> None:
     assert agenda.rows is not None
     assert [TEXTS[row] for row in agenda.rows] == [FAILS, "..."]
     assert (agenda.count(DONE), agenda.manifest.rows) == (5, 7)
+
+
+def test_what_was_done_since_tells_how_long_the_rest_will_take(desk: Desk) -> None:
+    desk.run(limit=2)
+    was_left = desk.layout.standing.read_bytes()
+    desk.run(limit=2)
+    desk.layout.standing.write_bytes(was_left)  # as if that run had been killed
+    assert desk.takes_up()
+    job = desk.job()
+    with Ledger.peek(desk.layout.ledger) as ledger:
+        past = preview_of(job, desk.speaker(job), ledger, desk.layout).memory.past
+        everything = recall(ledger).past
+    done = np.sort(everything.addresses[everything.kinds == DONE])
+    assert np.sort(past.addresses[past.kinds == DONE]).tolist() == done.tolist()
 
 
 def test_a_finished_job_leaves_what_was_left(desk: Desk) -> None:

@@ -184,18 +184,19 @@ class _Taking:
         found = self.manifest.find(ids) if ids else {}
         if len(found) < len(ids):
             return None  # a line about a row that left the manifest
-        rows, facts, memory = self._gather(np.unique([*found.values()]).astype(np.int64))
+        rows, facts, latest = self._gather(np.unique([*found.values()]).astype(np.int64))
         _overlay(rows, facts, tail, found)
         if mends and (sent or tail.taken_back):
             places = {it: int(np.searchsorted(rows, found[it])) for it in ids}
             if settle(self.ledger, self.layout, _about(places, facts, tail)):
                 return self.take_up(is_settled=True)
         ground = Ground(self.standing, [])
-        ground.agendas.append(self._consider(ground, rows, facts, memory))
+        latest = _largest(np.union1d(latest, facts.addresses[facts.kinds == DONE]))
+        ground.agendas.append(self._consider(ground, rows, facts, self._memory(latest)))
         contested = self.standing.seal.contested
         return Resumed(ground, None if contested is None else frozenset(map(hash, contested)))
 
-    def _gather(self, more: Ints) -> tuple[Ints, Facts, Memory]:
+    def _gather(self, more: Ints) -> tuple[Ints, Facts, Ints]:
         """Return the rows that are not done, and *more*; what is known of them; the latest done."""
         first, rows, found = 0, list[Ints](), list[Facts]()
         latest = np.empty(0, np.int64)
@@ -208,16 +209,19 @@ class _Taking:
             found.append(facts.at(here))
             latest = _largest(np.concatenate([latest, facts.addresses[facts.kinds == DONE]]))
             first += len(facts)
+        return np.concatenate(rows), Facts.joined(found), latest
+
+    def _memory(self, latest: Ints) -> Memory:
+        """What the ledger tells, as far as it is of use: where the latest lines are."""
         done = Facts.blank(len(latest))
         done.kinds[:], done.addresses[:] = DONE, latest
-        memory = Memory(
+        return Memory(
             past=as_past(done),
             taken_back=[],
             damaged=[],
             manifest=self.standing.seal.manifest.path,
             _ledger=None,
         )
-        return np.concatenate(rows), Facts.joined(found), memory
 
     def _consider(self, ground: Ground, rows: Ints, facts: Facts, memory: Memory) -> Agenda:
         return consider(
