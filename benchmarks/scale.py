@@ -2,8 +2,7 @@
 
 Speaking a million rows takes most of an hour, so the short form stops a run over a
 million-row manifest after some thousands of them. That shows the plan and the
-results of a million rows, but hardly any of the ledger: what a line in it costs is
-seen in two finished jobs of different size, and is drawn out to a million rows.
+results of a million rows, and hardly any of the ledger.
 `--full` speaks every row.
 """
 
@@ -25,8 +24,6 @@ from benchmarks.replay import Replay
 
 MEMORY_MIB = 300  # the promise for a million rows
 AGAIN_S = 2.0  # the promise for a finished job of a hundred thousand
-MILLION = 1_000_000
-SMALLER = 10  # times, the finished job that the other is compared with
 
 _TEXT = "say {:07d}"  # ten letters and digits fit into 0.2 s
 _UTTERANCE_S = 0.2
@@ -65,11 +62,9 @@ def peak(where: Path, *, rows: int, spoken: int) -> dict[str, Any]:
 
 
 def again(where: Path, *, rows: int, rounds: int) -> dict[str, Any]:
-    """Run a finished job again and again, and a smaller one; both write results at first."""
-    small, _ = _finished(where / "small", max(1, rows // SMALLER), rounds=0)
+    """Run a finished job again and again; at first it writes the results."""
     first, costs = _finished(where / "large", rows, rounds=rounds)
     found = measure.middle(costs)
-    row_bytes = (first.peak_bytes - small.peak_bytes) / max(1, rows - rows // SMALLER)
     return {
         "figures": [
             figure(f"{rows:,} finished rows, again", found.wall_s, unit="s", at_most=AGAIN_S)
@@ -81,7 +76,6 @@ def again(where: Path, *, rows: int, rounds: int) -> dict[str, Any]:
         "wall_s": found.wall_s,
         "cpu_s": found.cpu_s,
         "peak_mib": found.peak_bytes / measure.MIB,
-        "drawn_out_peak_mib": (first.peak_bytes + row_bytes * (MILLION - rows)) / measure.MIB,
         "promise_s": AGAIN_S,
     }
 
@@ -124,8 +118,4 @@ def again_lines(found: dict[str, Any]) -> Iterator[str]:
         f"  {found['wall_s']:.2f} s, {found['cpu_s']:.2f} s of processor,"
         f" {found['peak_mib']:.0f} MiB; {found['first_wall_s']:.2f} s and"
         f" {found['first_peak_mib']:.0f} MiB when the results are still to be written"
-    )
-    yield (
-        f"  drawn out to {MILLION:,} done rows: {found['drawn_out_peak_mib']:.0f} MiB"
-        f" (promised: < {MEMORY_MIB} MiB)"
     )
