@@ -8,13 +8,11 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Self
 
 from batchtts.errors import BatchttsError, Exit, SettingsError, one_line
@@ -23,6 +21,7 @@ from batchtts.job.settings import Job
 from batchtts.notices import notice
 from batchtts.record.store import Layout
 from batchtts.run import hooks, metrics
+from batchtts.run.cutoff import heeding_sigterm
 from batchtts.run.summary import Summary
 from batchtts.wire import registry
 
@@ -152,17 +151,8 @@ def _key_variable(job: Job) -> str | None:
 def _heeding_sigterm(job: Job) -> Iterator[None]:
     """Let SIGTERM raise, if anything is to come after the run and nobody else heeds it."""
     comes = (job.metrics, job.on_success, job.on_failure, job.ping_url)
-    in_main = threading.current_thread() is threading.main_thread()
-    is_ours = in_main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    if not (is_ours and any(comes)):
+    if not any(comes) or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
         yield
         return
-    signal.signal(signal.SIGTERM, _terminate)
-    try:
+    with heeding_sigterm(SystemExit, Exit.TERMINATED):
         yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
-def _terminate(number: int, frame: FrameType | None) -> None:
-    raise SystemExit(Exit.TERMINATED)

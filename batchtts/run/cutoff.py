@@ -14,19 +14,23 @@ class Terminated(KeyboardInterrupt):
 
 
 @contextmanager
-def heeding_sigterm() -> Iterator[None]:
-    """Let SIGTERM raise in the block, if it is in the main thread and the signal is not ignored."""
+def heeding_sigterm(error: type[BaseException] = Terminated, *details: object) -> Iterator[None]:
+    """Let SIGTERM raise in the block, if it is in the main thread and the signal is not ignored.
+
+    Args:
+        error, details: What is raised, and what of.
+    """
+
+    def terminate(number: int, frame: FrameType | None) -> None:
+        raise error(*details)
+
     before = signal.getsignal(signal.SIGTERM)
     in_main = threading.current_thread() is threading.main_thread()
     if not in_main or before in (signal.SIG_IGN, None):
         yield
         return
-    signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGTERM, terminate)
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _terminate(number: int, frame: FrameType | None) -> None:
-    raise Terminated
