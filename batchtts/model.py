@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 Status = Literal["done", "failed", "pending"]
 Container = Literal["wav", "flac"]
+Boundary = Literal["word", "clause", "sentence", "paragraph", "heading"]
+
+#: How long a pause may be.
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=60)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,32 @@ class Word(msgspec.Struct, frozen=True, array_like=True):
     text: str
     start_s: float
     end_s: float
+
+
+class Cue(msgspec.Struct, frozen=True, array_like=True):
+    """One segment of a script in its audio file.
+
+    Attributes:
+        start, end: Of the script, in characters; those of all cues join to all of it.
+        start_s, end_s: When it is spoken, from the beginning of the file; pauses are between cues.
+        voice: Who speaks it, if not the voice of the row.
+    """
+
+    start: int
+    end: int
+    start_s: float
+    end_s: float
+    voice: str = ""
+
+
+class Pauses(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Seconds of silence between two segments, by what stands between them in the script."""
+
+    word: Seconds = 0.0
+    clause: Seconds = 0.15
+    sentence: Seconds = 0.35
+    paragraph: Seconds = 0.7
+    heading: Seconds = 1.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +166,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     error_message: str | None = None
     context: str | None = None  # ties the row to the provider's own log
     words: tuple[Word, ...] | None = None  # times from the beginning of the file
+    cues: tuple[Cue, ...] | None = None  # of a script of several segments
 
     @property
     def audio_s(self) -> float | None:
