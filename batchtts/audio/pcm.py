@@ -29,12 +29,13 @@ def peak_dbfs(pcm: bytes) -> float:
     Raises:
         BadAudio: *pcm* ends in the middle of a sample.
     """
-    samples = _samples(pcm)
+    samples = samples_of(pcm)
     peak = max(int(samples.max()), -int(samples.min())) if samples.size else 0
     return 20 * log10(peak / FULL_SCALE) if peak else -inf
 
 
-def _samples(pcm: bytes) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
+def samples_of(pcm: bytes) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
+    """View the samples of *pcm*; BadAudio if it ends in the middle of one."""
     if len(pcm) % BYTES_PER_SAMPLE:
         raise BadAudio(f"{len(pcm)} bytes do not make whole 16-bit samples")
     return np.frombuffer(pcm, dtype="<i2")
