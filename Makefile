@@ -26,7 +26,7 @@ types: $(VENV)/.check
 	$(BIN)/mypy
 
 slow: $(VENV)/.slow  ## Run the tests that take minutes.
-	$(BIN)/python -m pytest -q -m slow
+	$(BIN)/python -m pytest -q -m slow -o faulthandler_timeout=0
 
 bench: $(VENV)/.bench  ## Measure, with peers beside us (under five minutes).
 	$(BIN)/python -m benchmarks
@@ -49,15 +49,15 @@ $(VENV)/.local: $(BIN)/python pyproject.toml
 	@touch $@
 
 $(VENV)/.test: $(BIN)/python pyproject.toml
-	$(PIP) -e '.[local,hear,test]'
+	$(PIP) -e '.[local,hear,book,audiobook,numbers,test]'
 	@touch $@
 
 $(VENV)/.slow: $(BIN)/python pyproject.toml
-	$(PIP) -e '.[local,test,hear,bench]'
+	$(PIP) -e '.[local,hear,book,audiobook,numbers,test,bench]'
 	@touch $@
 
 $(VENV)/.check: $(BIN)/python pyproject.toml
-	$(PIP) -e '.[local,hear,test,check,bench]'
+	$(PIP) -e '.[local,hear,book,audiobook,numbers,test,check,bench]'
 	@touch $@
 
 $(VENV)/.bench: $(BIN)/python pyproject.toml

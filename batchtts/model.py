@@ -104,19 +104,26 @@ class Utterance:
     refusal: Refusal | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Take:
     """What a worker brings back for one utterance.
 
     Attributes:
         pcm: mono s16le at the provider's rate; empty if the utterance failed.
-        result: All but the facts of the file, which is not written yet.
+        result: All but the facts of the file, if that is not written yet.
+        file: Where the whole audio is, if it is; durable, and not under its final name.
     """
 
     utterance: Utterance
     pcm: bytes
     sample_rate_hz: int
     result: Result
+    file: str | None = None
+
+    @classmethod
+    def without_audio(cls, utterance: Utterance, result: Result) -> Take:
+        """There is nothing to be heard."""
+        return cls(utterance, b"", 0, result)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +174,21 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     context: str | None = None  # ties the row to the provider's own log
     words: tuple[Word, ...] | None = None  # times from the beginning of the file
     cues: tuple[Cue, ...] | None = None  # of a script of several segments
+    segment: int | None = None  # the line is about one of several, and the row is as it was
+    take_characters: int = 0  # of such lines: what all lines of this take tell of, up to this
+    take_usd: float | None = 0.0  # the same
+
+    def taken_back(self, path: str | None) -> Result:
+        """The line that this audio counts no more; what was sent is told of as before."""
+        return Result(
+            id=self.id,
+            status="pending",
+            path=path,
+            context=self.context,
+            segment=self.segment,
+            take_characters=self.take_characters,
+            take_usd=self.take_usd,
+        )
 
     @property
     def audio_s(self) -> float | None:

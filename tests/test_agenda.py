@@ -263,7 +263,7 @@ def test_what_cannot_be_spoken_is_refused_before_anybody_is_asked(desk: Desk) ->
     assert told.keys() == {"b", "c", "e", "f"}
     assert told["c"] == Refusal("script_rejected", "script has no letter or digit to speak")
     assert told["e"] == Refusal(
-        "script_rejected", "script has 50,001 characters; 50,000 is the limit: split the row"
+        "script_rejected", "script has 1,000,001 characters; 1,000,000 is the limit: split the row"
     )
     assert told["f"] is not None
     assert told["f"].code == "voice_unavailable"

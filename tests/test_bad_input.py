@@ -488,7 +488,7 @@ def test_a_text_of_five_megabytes_fails_alone(asked: Find) -> None:
     assert found.answer.status == 3
     big, small = results(found.out)
     assert big["error_code"] == "script_rejected"
-    assert big["error_message"].endswith("50,000 is the limit: split the row")
+    assert big["error_message"].endswith("1,000,000 is the limit: split the row")
     assert (big["status"], small["status"]) == ("failed", "done")
     assert len(found.answer.err) < 1000
 

@@ -6,11 +6,13 @@ import errno
 import os
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from batchtts.errors import OutputBroken
+from batchtts.model import Result
 from batchtts.record import begun, disk
 from batchtts.record.begun import LONGEST_BYTES, Begun, Sent, left
 
@@ -162,3 +164,57 @@ def test_what_could_not_be_noted_spoils_no_other_line(
                 notes.note([sent(2)])
         notes.note([sent(3)])
         assert notes.unsettled() == left(path) == [sent(1), sent(3)]
+
+
+# What of it the ledger tells of
+
+
+def line(context: str | None, **more: object) -> Result:
+    return msgspec.structs.replace(Result(id="ch1", status="pending", context=context), **more)
+
+
+def test_what_no_line_tells_of_is_all_to_be_settled() -> None:
+    assert sent(1).unsettled_by(None) == sent(1)
+    assert sent(1).unsettled_by(line(None)) == sent(1)
+    assert sent(1).unsettled_by(line("other-1-0-0")) == sent(1)
+    assert sent(1).unsettled_by(line("run-12-0-0")) == sent(1)
+
+
+@pytest.mark.parametrize("context", ["run-1", "run-1-0-0", "run-1-7-3"])
+def test_a_line_about_the_whole_take_settles_all_of_it(context: str) -> None:
+    assert sent(1).unsettled_by(line(context)) is None
+
+
+def test_a_line_about_a_segment_settles_what_all_such_lines_have_told() -> None:
+    told = line("run-1-3-0", segment=3, characters_sent=4, take_characters=10, take_usd=1.25)
+    rest = sent(1, 16).unsettled_by(told)
+    assert rest is not None
+    assert (rest.take, rest.characters_sent, rest.cost_usd) == ("run-1", 6, 0.75)
+    assert sent(1, 10).unsettled_by(told) is None
+
+
+def test_what_the_ledger_tells_counts_and_not_what_a_run_thought_it_did() -> None:
+    """A run is killed when it has reckoned with a line that was never written."""
+    thought = sent(1, 30).telling(20, 2.5)
+    rest = thought.unsettled_by(line("run-1-0-0", segment=0, take_characters=10, take_usd=1.25))
+    assert rest is not None
+    assert (rest.characters_sent, rest.cost_usd) == (20, 2.5)
+    assert thought.unsettled_by(None) == thought
+    assert thought.characters_sent == 30
+
+
+@pytest.mark.parametrize(("cost_usd", "told_usd"), [(None, 1.0), (2.0, None), (None, None)])
+def test_the_rest_of_what_has_no_price_has_none(
+    cost_usd: float | None, told_usd: float | None
+) -> None:
+    part = msgspec.structs.replace(sent(1, 16), cost_usd=cost_usd).telling(10, told_usd)
+    assert (part.rest().characters_sent, part.rest().cost_usd) == (6, None)
+
+
+def test_a_take_remembers_what_the_ledger_tells_of_it(path: Path) -> None:
+    with Begun(path) as notes:
+        notes.note([sent(1, 16), sent(2, 16)])
+        notes.tell("run-1", 10, 1.25)
+        assert notes.sent("run-1") == sent(1, 16).telling(10, 1.25)
+        assert [each.rest().characters_sent for each in notes.unsettled()] == [6, 16]
+    assert left(path) == [sent(1, 16), sent(2, 16)]  # the ledger itself tells who comes later

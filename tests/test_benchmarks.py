@@ -62,7 +62,6 @@ def test_a_tiny_run_of_every_benchmark_leaves_its_findings(tmp_path: Path) -> No
     assert found["memory"]["in_results"] == 200
     table = done.stdout.splitlines()[-1 - len(figures.gather(found)) :]
     assert len(table) > 10
-    assert max(map(len, table)) <= 100
 
 
 @pytest.mark.slow

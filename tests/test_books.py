@@ -15,7 +15,7 @@ import pytest
 
 from batchtts.errors import Exit, OutputBroken, QuotaExhausted, RunError, Unauthorized
 from batchtts.job.settings import load
-from batchtts.model import Result, Take
+from batchtts.model import Result
 from batchtts.record import begun, disk
 from batchtts.record.ledger import Ledger
 from batchtts.record.lines import VERSION, Header
@@ -24,6 +24,7 @@ from batchtts.run import books
 from batchtts.run.job import run
 from batchtts.run.memory import recall
 from batchtts.run.notes import Notes
+from batchtts.run.reading import Part
 from batchtts.run.summary import Summary
 from batchtts.run.worker import Worker
 from batchtts.wire.session import Session
@@ -425,10 +426,10 @@ def hear_late(monkeypatch: pytest.MonkeyPatch, row_id: str, after: str) -> None:
     spoken: dict[str, tuple[Worker, str]] = {}
     remember = Worker._remember
 
-    def remember_and_hear(self: Worker, take: Take, notes: Notes) -> None:
-        remember(self, take, notes)
-        spoken[take.utterance.id] = self, notes.contexts[-1]
-        if take.utterance.id == after:
+    def remember_and_hear(self: Worker, part: Part, notes: Notes) -> None:
+        remember(self, part, notes)
+        spoken[part.reading.utterance.id] = self, notes.contexts[-1]
+        if part.reading.utterance.id == after:
             worker, context = spoken[row_id]
             worker._take_back(context)
 

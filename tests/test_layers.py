@@ -18,7 +18,7 @@ HOUSE = (
     "batchtts",
     "__main__",
     "cli",
-    "review.transcribe   selftest   audit",
+    "review.transcribe   selftest   audit   book   export",
     "server   run",
     "record   wire.line",
     "job   wire.session",
@@ -34,9 +34,12 @@ FLOORS = {name: floor for floor, names in enumerate(HOUSE) for name in names.spl
 
 #: No I/O, no clock, no chance.
 PURE = (
-    "audio.mpeg audio.ogg audio.pcm audio.riff errors hints job.casting job.durations"
-    " job.ping job.plan job.prints job.sharing lots model notices record.names"
-    " review.checks run.pace server.faultfile server.faults server.knobs text wire"
+    "audio.edges audio.join audio.mpeg audio.ogg audio.pcm audio.riff errors hints"
+    " job.casting job.durations job.ping job.plan job.prints job.sharing lots model"
+    " notices record.names review.checks run.pace server.faultfile server.faults"
+    " server.knobs text wire"
+    " export.alignment export.captions export.cuefiles export.filenames export.languages"
+    " export.loudness export.meter export.orders"
 ).split()
 IMPURE = (
     "wire.line",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 
 import pytest
@@ -12,8 +13,35 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from batchtts.errors import ManifestChanged, OutputBroken, ProviderDown, leaves
 from batchtts.run.desk import GATHER_S, GATHER_SHARE
-from batchtts.run.pool import GROUP, Stop, run_pool
+from batchtts.run.pool import GROUP, Hand, Stop, run_pool
 from batchtts.run.tray import ROWS
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row, begun part by part."""
+
+    numbers: Sequence[int]
+    size: int = 0
+
+    def parts(self) -> Iterator[int]:
+        return iter(self.numbers)
+
+
+def rows_of(batches: Iterator[Sequence[int]]) -> Iterator[Sequence[Row]]:
+    """Rows of one part each."""
+    for batch in batches:
+        yield [Row([number]) for number in batch]
+
+
+async def nothing_more(_: int) -> None: ...
+
+
+def hand(
+    take: Callable[[int], Awaitable[int | None]], rest: Callable[[], None] = lambda: None
+) -> Hand[int, int]:
+    """A worker that has no more to say once something is durable."""
+    return Hand(take, nothing_more, rest)
 
 
 class Shop:
@@ -23,6 +51,7 @@ class Shop:
         disk: Set when it is fast again.
         failures: What happens at a row instead of its being done.
         disk_failure: What happens when the disk is asked for anything.
+        after: What a worker still has to say when a row is durable.
         groups: What the disk was given together.
         rested: The workers that have no row left, by number.
     """
@@ -32,10 +61,11 @@ class Shop:
         self.disk = trio.Event()
         self.failures: dict[int, Exception] = {}
         self.disk_failure: Exception | None = None
+        self.after: dict[int, int] = {}
         self.groups: list[list[int]] = []
         self.durable: list[int] = []
         self.is_over = False
-        self._workers = [self._work] * workers
+        self._workers = workers
         self.rested: list[int] = []
         self._gates: dict[int, trio.Event] = {}
         self._taken_up, self._begun = trio.open_memory_channel[int](1000)
@@ -59,8 +89,12 @@ class Shop:
             self._gate(row).set()
 
     async def run(self, batches: Iterator[Sequence[int]]) -> None:
-        rests = [partial(self.rested.append, number) for number in range(len(self._workers))]
-        await run_pool(batches, self._workers, self._record, self.stop, rests)
+        await self.run_rows(rows_of(batches))
+
+    async def run_rows(self, rows: Iterator[Sequence[Row]]) -> None:
+        rests = [partial(self.rested.append, number) for number in range(self._workers)]
+        hands = [Hand(self._work, self._follow, rest) for rest in rests]
+        await run_pool(rows, hands, self._record, self.stop)
         self.is_over = True
 
     def _gate(self, row: int) -> trio.Event:
@@ -72,6 +106,10 @@ class Shop:
         if row in self.failures:
             raise self.failures[row]
         return row
+
+    async def _follow(self, row: int) -> int | None:
+        assert row in self.durable
+        return self.after.get(row)
 
     async def _record(self, rows: Sequence[int]) -> None:
         self.groups.append(list(rows))
@@ -197,8 +235,8 @@ async def test_of_the_rows_that_were_read_the_longest_is_begun_first() -> None:
 
     async def record(rows: Sequence[int]) -> None: ...
 
-    batches = iter([[3, 10, 7, 12, 1]])
-    await run_pool(batches, [speak], record, Stop(30.0), size=lambda row: row // 5)
+    batches = iter([[Row([row], size=row // 5) for row in (3, 10, 7, 12, 1)]])
+    await run_pool(batches, [hand(speak)], record, Stop(30.0))
     assert begun == [10, 12, 7, 3, 1]
 
 
@@ -222,6 +260,106 @@ async def test_what_is_finished_within_a_moment_becomes_durable_together(
         await wait_all_tasks_blocked()
         mock_clock.jump(GATHER_S)
     assert shop.groups == [[0, 1], [2]]
+
+
+# Parts of rows
+
+
+async def test_the_parts_of_a_row_are_begun_in_order_by_any_worker_and_before_another_row() -> None:
+    shop = Shop(workers=3)
+    shop.disk.set()
+    rows = [Row([0, 1, 2, 3], size=1), Row([4, 5], size=2)]
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(shop.run_rows, iter([rows]))
+        assert await shop.begun(3) == [0, 4, 5]
+        shop.finish(4, 5)
+        assert await shop.begun(2) == [1, 2]
+        shop.finish(0)
+        assert await shop.begun(1) == [3]
+        shop.finish(1, 2, 3)
+    assert sorted(shop.durable) == list(range(6))
+
+
+async def test_a_row_without_parts_is_passed_over() -> None:
+    shop = Shop(workers=2)
+    shop.disk.set()
+    shop.finish(0, 1)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(shop.run_rows, iter([[Row([]), Row([0])], [Row([])], [Row([1])]]))
+    assert sorted(shop.durable) == [0, 1]
+
+
+async def test_a_row_that_gives_out_no_more_parts_is_left() -> None:
+    is_over = False
+
+    class Ended(Row):
+        def parts(self) -> Iterator[int]:
+            for number in self.numbers:
+                if is_over:
+                    return
+                yield number
+
+    shop = Shop(workers=1)
+    shop.disk.set()
+    shop.finish(0, 1, 2, 3)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(shop.run_rows, iter([[Ended([0, 1, 2], size=1), Row([3])]]))
+        assert await shop.begun(1) == [0]
+        is_over = True
+    assert shop.durable == [0, 3]
+
+
+async def test_who_is_drained_in_the_middle_of_a_row_begins_no_other_part_of_it() -> None:
+    shop = Shop(workers=2)
+    shop.disk.set()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(shop.run_rows, iter([[Row(range(5))]]))
+        assert await shop.begun(2) == [0, 1]
+        shop.stop.drain()
+        shop.finish(*range(5))
+    assert sorted(shop.durable) == [0, 1]
+
+
+async def test_an_outcome_that_brings_nothing_is_not_recorded() -> None:
+    begun: list[int] = []
+
+    async def speak(row: int) -> int | None:
+        begun.append(row)
+        await trio.lowlevel.checkpoint()
+        return row if row == 1 else None
+
+    recorded: list[int] = []
+
+    async def record(rows: Sequence[int]) -> None:
+        recorded.extend(rows)
+
+    await run_pool(rows_of(iter([[0, 1, 2]])), [hand(speak)], record, Stop(30.0))
+    assert (begun, recorded) == ([0, 1, 2], [1])
+
+
+async def test_what_follows_on_something_durable_is_recorded_before_another_part_is_begun() -> None:
+    shop = Shop(workers=1)
+    shop.after = {0: 100, 100: 200}
+    shop.finish(0, 1)
+    async with at_work(shop, [0, 1]):
+        assert await shop.begun(1) == [0]
+        await shop.saving()
+        await wait_all_tasks_blocked()
+        assert shop.groups == [[0]]
+        shop.disk.set()
+    assert shop.durable == [0, 100, 200, 1]
+
+
+async def test_what_follows_is_recorded_though_the_run_is_drained() -> None:
+    shop = Shop(workers=1)
+    shop.after = {0: 100}
+    async with at_work(shop, [0, 1]):
+        assert await shop.begun(1) == [0]
+        shop.finish(0)
+        await shop.saving()
+        shop.stop.drain()
+        shop.disk.set()
+    assert shop.durable == [0, 100]
 
 
 # Drained
@@ -429,7 +567,7 @@ async def test_a_full_disk_is_told_though_something_else_has_broken_the_run(
         raise OutputBroken("full")
 
     with pytest.raises(ExceptionGroup) as broken:
-        await run_pool(iter([[0, 1]]), [speak, speak], record, Stop(30.0))
+        await run_pool(rows_of(iter([[0, 1]])), [hand(speak)] * 2, record, Stop(30.0))
     assert {type(error) for error in leaves(broken.value)} == {OutputBroken, ProviderDown}
 
 

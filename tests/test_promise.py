@@ -299,19 +299,19 @@ def test_a_refused_key_stops_a_long_job_at_once(tmp_path: Path) -> None:
 
 
 def check_pairs(here: Path, server: Server, times: int) -> None:
+    """The other one is turned away, or comes so late that there is nothing left to do."""
     scripts = sentences(12)
+    turned_away = 0
     write_csv(here / "m.csv", scripts)
     for number in range(times):
         command = ["run", "m.csv", *TONE, "--endpoint", server.url, "-o", f"o{number}"]
         with started(*command, here=here) as one, started(*command, here=here) as other:
-            pair = [one, other]
-            eventually(lambda pair=pair: any(each.poll() is not None for each in pair))  # type: ignore[misc]
-            (loser,) = (each for each in pair if each.poll() is not None)
-            assert loser.returncode == 11
-            winner = one if loser is other else other
-            assert winner.wait(60) == 0
+            statuses = sorted(each.wait(60) for each in (one, other))
+        assert statuses in ([0, 11], [0, 0])
+        turned_away += 11 in statuses
         assert server.texts() == sorted(scripts.values())
         assert set(by_id(here / f"o{number}", "status").values()) == {"done"}
+    assert turned_away
 
 
 def test_of_two_runs_started_at_once_one_works(tmp_path: Path, server: Server) -> None:

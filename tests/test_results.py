@@ -153,7 +153,7 @@ def test_the_results_are_in_the_order_of_the_manifest(desk: Desk) -> None:
 def test_a_row_that_is_done_says_everything(desk: Desk) -> None:
     desk.fold(desk.scan(BOOK), DONE).write()
     told = SPOKEN | {"id": "ch1", "status": "done", "text": "Call me Ishmael."}
-    told |= {"words": [{"text": "Call", "start_s": 0.1, "end_s": 0.4}]}
+    told |= {"words": [{"text": "Call", "start_s": 0.1, "end_s": 0.4}], "cues": None}
     told |= {"audio_s": 2.0, "rtf": 0.25, "error_code": None, "error_message": None}
     told["same_as"] = None
     told["started_at"] = datetime.fromtimestamp(1_700_000_000.25, UTC)
@@ -188,6 +188,7 @@ def test_every_number_has_a_unit_where_there_is_one() -> None:
         "characters_sent": "characters",
         "cost_usd": "USD",
         "words": "s",
+        "cues": "s",
     }
     assert units == {
         it.name: it.metadata[b"unit"].decode() for it in schema if it.metadata[b"unit"]

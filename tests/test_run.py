@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 import soundfile
 
+from batchtts.model import Pauses
 from tests.e2e import (
     AT_ONCE,
     TONE,
@@ -45,7 +46,7 @@ SCRIPTS = {"a": "Call me Ishmael.", "b": "Some years ago.", "c": "Never mind how
 TEXTS = sorted(SCRIPTS.values())
 SAMPLES_PER_CHARACTER = 1440  # of the tone engine: 60 ms at 24 kHz
 
-#: What a run of the tone engine says in some seconds: 200 segments, one after another.
+#: Some 200 segments.
 LONG = "On and on. " * 4500
 
 
@@ -106,6 +107,7 @@ def test_a_manifest_is_spoken_and_accounted_for(out: Path) -> None:
         assert [name for name, value in row.items() if value is None] == [
             "same_as",
             "words",
+            "cues",
             "error_code",
             "error_message",
         ]
@@ -265,11 +267,15 @@ def test_a_job_file_says_what_flags_would(here: Path, server: Server) -> None:
 def test_a_long_script_is_spoken_in_pieces_and_is_whole(here: Path, server: Server) -> None:
     text = "A sentence of a long script. " * 40
     write_csv(here / "m.csv", {"long": text})
-    assert server.speaks("m.csv", here=here).status == 0
+    assert server.speaks("m.csv", "--workers", "1", here=here).status == 0
     pieces = [row["text"] for row in server.news()]
-    assert "".join(pieces) == text
+    assert len(pieces) > 2
+    assert " ".join(pieces) == text.strip()
     assert by_id(here / "m", "segments") == {"long": len(pieces)}
-    assert len(samples(here / "m/wav/long.wav")) == len(text) * SAMPLES_PER_CHARACTER
+    assert by_id(here / "m", "characters_sent") == {"long": sum(map(len, pieces))}
+    spoken = len("".join(pieces)) * SAMPLES_PER_CHARACTER
+    pauses = (len(pieces) - 1) * round(24_000 * Pauses().sentence)
+    assert abs(len(samples(here / "m/wav/long.wav")) - spoken - pauses) <= 24 * len(pieces)
 
 
 # ── the second run ────────────────────────────────────────────────────────────
@@ -434,25 +440,43 @@ def test_a_signal_drains_writes_the_results_and_the_next_run_finishes(
     assert set(by_id(out, "status").values()) == {"done"}
 
 
-def test_a_second_signal_drops_what_is_in_flight(here: Path, server: Server) -> None:
+SLOW = """
+[[fault]]
+kind = "slow"
+requests = [5, 6]
+seconds = 10
+"""
+
+
+@pytest.fixture
+def slow(tmp_path: Path) -> Iterator[Server]:
+    """A server that takes minutes for the fifth and the sixth segment."""
+    (tmp_path / "faults.toml").write_text(SLOW)
+    with serving(tmp_path / "log", faults=tmp_path / "faults.toml") as server:
+        yield server
+
+
+def test_a_second_signal_drops_what_is_in_flight(here: Path, slow: Server) -> None:
     write_csv(here / "m.csv", {"short": "Hello.", "long": LONG, "later": "Never said."})
     out = here / "m"
-    with started(*run_flags(server, "--workers", "2"), here=here) as process:
-        eventually(lambda: "short" in done(out) and len(server.commits()) > 10)
+    with started(*run_flags(slow, "--workers", "2"), here=here) as process:
+        eventually(lambda: len(slow.commits()) == 6)
         process.send_signal(signal.SIGINT)
         eventually(lambda: "stopping: SIGINT; finishing" in said(here))
         assert process.poll() is None
         assert end(process, signal.SIGINT) < 2
     assert process.returncode == 130
     assert "stopping at once: SIGINT again" in said(here)
-    assert by_id(out, "status")["long"] == "pending"
-    assert audio_files(out) == {row["path"] for row in results(out) if row["path"]}
+    assert by_id(out, "status") == dict.fromkeys(["short", "long", "later"], "pending")
+    sent = [len(row["text"]) for row in slow.commits()]
+    assert by_id(out, "characters_sent")["long"] == sum(sent)
+    assert audio_files(out) == set()
 
 
-def test_the_grace_of_a_stopped_run_is_limited(here: Path, server: Server) -> None:
+def test_the_grace_of_a_stopped_run_is_limited(here: Path, slow: Server) -> None:
     write_csv(here / "m.csv", {"long": LONG})
-    with started(*run_flags(server, "--grace", "0.2"), here=here) as process:
-        eventually(lambda: len(server.news()) > 0)
+    with started(*run_flags(slow, "--grace", "0.2", "--workers", "2"), here=here) as process:
+        eventually(lambda: len(slow.commits()) == 6)
         assert end(process, signal.SIGTERM) < 2
     assert process.returncode == 143
     assert by_id(here / "m", "status") == {"long": "pending"}

@@ -86,6 +86,11 @@ def test_a_job_file_may_say_everything() -> None:
         attempts = 3
         format = "flac"
         sample_rate_hz = 48000
+        voices = { Alice = "af_heart" }
+        pauses = { sentence = 0.5 }
+        markup = "html"
+        dictionary = "words.csv"
+        numbers_as_words = true
         word_timestamps = true
         options = { segment = "sentence" }
         key_file = "key"

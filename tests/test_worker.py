@@ -11,10 +11,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import cast
 
 import msgspec
 import pytest
+import soundfile
 import trio
 from trio.testing import MockClock
 
@@ -30,15 +32,20 @@ from batchtts.errors import (
     Unauthorized,
     VoiceUnavailable,
 )
-from batchtts.model import Result, Take, Utterance, Voice
+from batchtts.job import wording
+from batchtts.model import AudioFormat, Pauses, Result, Take, Utterance, Voice
 from batchtts.record import begun as notebook
 from batchtts.record import disk
 from batchtts.record.begun import Begun, Sent
+from batchtts.record.pieces import Pieces
 from batchtts.run.budget import Budget
 from batchtts.run.crew import Crew
+from batchtts.run.joining import Joinery
 from batchtts.run.pace import Breaker, InFlight
+from batchtts.run.reading import Part, Reading
 from batchtts.run.retry import RetryPolicy
-from batchtts.run.worker import REMEMBERED, Worker
+from batchtts.run.worker import REMEMBERED, Segment, Worker
+from batchtts.text.rendering import Rendering
 from batchtts.wire import registry
 from batchtts.wire.kokoro import KOKORO
 from batchtts.wire.line import Line
@@ -50,6 +57,7 @@ HEART, SKY = Voice("af_heart", KOKORO, "en-us"), Voice("af_sky", KOKORO, "en-us"
 SCRIPT = "Call me Ishmael."
 SPEECH = b"\x00\x20\x00\xe0" * 12_000  # one second at a quarter of full scale
 TOGETHER = replace(registry.get("together"), segment_chars=20)
+PAUSES = Pauses(sentence=0.5)
 
 
 @dataclass(frozen=True)
@@ -156,15 +164,78 @@ class Talk:
 
 
 @dataclass
+class Desk:
+    """Where what workers bring is written down: pieces on the disk, and what was sent for each.
+
+    Attributes:
+        told: Characters of each segment that was written down, by row and number.
+    """
+
+    pieces: Pieces
+    told: dict[tuple[int, int], int] = field(default_factory=dict)
+
+    def read(self, utterance: Utterance, limit: int) -> Reading:
+        said = wording.Said(Rendering.of(utterance.script))
+        return Reading.of(utterance, said, limit, self.pieces)
+
+    def keep(self, segment: Segment) -> None:
+        reading, number = segment.part.reading, segment.part.number
+        told = reading.tell(number, TOGETHER.cost_usd)
+        self.told[reading.utterance.row, number] = told.characters
+        if not segment.part.is_spoiled:
+            self.pieces.publish([segment.piece])
+
+
+@dataclass
+class Hands:
+    """A worker that is given all of a row, part by part, as it would be if it were alone."""
+
+    worker: Worker
+    crew: Crew
+    desk: Desk
+
+    async def take(self, utterance: Utterance) -> Take:
+        """Speak a whole row."""
+        take = await self.attempt(utterance)
+        assert take is not None
+        return take
+
+    async def attempt(self, utterance: Utterance) -> Take | None:
+        """The same of a row that may be left in the middle."""
+        limit = self.crew.provider.segment_chars
+        takes = [await self.speak(part) for part in self.desk.read(utterance, limit).parts()]
+        assert takes[:-1] == [None] * len(takes[:-1])
+        return takes[-1]
+
+    async def speak(self, part: Part) -> Take | None:
+        """Speak one part and write it down."""
+        outcome = await self.worker.take(part)
+        if isinstance(outcome, Segment):
+            self.desk.keep(outcome)
+            outcome = await self.worker.follow(outcome)
+        return outcome
+
+    def part(self) -> None:
+        self.worker.part()
+
+    def hang_up(self) -> None:
+        self.worker.hang_up()
+
+
+@dataclass
 class Studio:
     """A crew with its provider."""
 
     provider: Provider
     crew: Crew
+    desk: Desk
     stops: list[str]
 
-    def worker(self, number: int = 0) -> Worker:
-        return Worker(self.crew, number)
+    def worker(self, number: int = 0) -> Hands:
+        return Hands(Worker(self.crew, number), self.crew, self.desk)
+
+    def read(self, utterance: Utterance) -> Reading:
+        return self.desk.read(utterance, self.crew.provider.segment_chars)
 
 
 @asynccontextmanager
@@ -179,7 +250,9 @@ async def studio(
     provider = Provider(deque(answers))
     stops: list[str] = []
     async with trio.open_nursery() as connections:
-        with Begun(Path(os.devnull)) as nobody:
+        with Begun(Path(os.devnull)) as nobody, TemporaryDirectory() as root:
+            pieces = Pieces(Path(root, "pieces"))
+            joinery = Joinery(pieces, AudioFormat("wav", 24_000), PAUSES, Path(root))
             crew = Crew(
                 name="run",
                 provider=TOGETHER,
@@ -191,9 +264,11 @@ async def studio(
                 budget=Budget(most_usd),
                 begun=begun or nobody,
                 path_of=lambda row_id: f"wav/{row_id}.wav",
+                pieces=pieces,
+                join=joinery.join,
                 stop=lambda: stops.append("stopped"),
             )
-            yield Studio(provider, crew, stops)
+            yield Studio(provider, crew, Desk(pieces), stops)
 
 
 def row(
@@ -209,7 +284,8 @@ def row(
     )
 
 
-def spoken(take: Take) -> bool:
+def spoken(take: Take | None) -> bool:
+    assert take is not None
     return (take.result.status, take.pcm) == ("done", SPEECH)
 
 
@@ -262,12 +338,32 @@ async def test_a_long_script_is_spoken_in_segments(autojump_clock: MockClock) ->
     answers = [Answer(SPEECH[:n]) for n in (40_000, 42_000, 44_000)]
     async with studio(*answers) as it:
         take = await it.worker().take(row(script=script))
-    assert take.pcm == SPEECH[:40_000] + SPEECH[:42_000] + SPEECH[:44_000]
-    assert "".join(said for _, said in it.provider.scripts) == script
-    assert it.provider.contexts == ["run-0-0-0", "run-0-1-1", "run-0-2-2"]
-    assert (take.result.segments, take.result.attempts) == (3, 3)
-    assert (take.result.ttfa_s, take.result.synth_s) == (0.25, 1.5)
-    assert take.result.cost_usd == pytest.approx(len(script) * 4e-6)
+        assert take.file is not None
+        samples, rate_hz = soundfile.read(take.file, dtype="int16")
+    told = ["Call me Ishmael.", "Some years ago,", "never mind."]
+    assert [said for _, said in it.provider.scripts] == told
+    assert it.provider.contexts == ["run-0-0-0", "run-0-1-0", "run-0-2-0"]
+    result = take.result
+    assert (result.status, result.segments, result.attempts) == ("done", 3, 3)
+    assert (result.ttfa_s, result.synth_s, result.wall_s) == (0.25, 1.5, 1.6)
+    assert (result.context, result.text_chars) == ("run-0-2-0", len(script))
+    assert result.peak_dbfs == -12.041
+    assert it.desk.told == {(0, at): len(text) for at, text in enumerate(told)}
+    assert (result.characters_sent, result.cost_usd) == (0, 0.0)  # other lines tell of that
+    # Each of them is speech from end to end, so there is nothing to trim.
+    pauses = round(24_000 * (PAUSES.sentence + PAUSES.clause))
+    assert len(samples) == sum((40_000, 42_000, 44_000)) // 2 + pauses
+    assert (take.pcm, take.sample_rate_hz, rate_hz) == (b"", 24_000, 24_000)
+    assert (result.frames, result.path) == (len(samples), None)
+    assert result.cues is not None
+    assert [script[cue.start : cue.end].strip() for cue in result.cues] == told
+    assert "".join(script[cue.start : cue.end] for cue in result.cues) == script
+
+
+async def test_a_row_of_one_segment_has_no_cues(autojump_clock: MockClock) -> None:
+    async with studio() as it:
+        take = await it.worker().take(row())
+    assert (take.result.cues, take.file) == (None, None)
 
 
 async def test_a_model_without_a_price_has_no_cost(autojump_clock: MockClock) -> None:
@@ -304,7 +400,7 @@ async def test_every_segment_has_its_own_attempts(autojump_clock: MockClock) -> 
         take = await it.worker().take(row(script="Call me Ishmael. Some years ago."))
     assert (take.result.status, take.result.segments, take.result.attempts) == ("done", 2, 4)
     said = [script for _, script in it.provider.scripts]
-    assert said == ["Call me Ishmael. "] * 2 + ["Some years ago."] * 2
+    assert said == ["Call me Ishmael."] * 2 + ["Some years ago."] * 2
 
 
 async def test_what_costs_nothing_uses_up_no_attempt(autojump_clock: MockClock) -> None:
@@ -513,7 +609,7 @@ async def test_a_row_that_is_begun_goes_on_before_others_begin(autojump_clock: M
             nursery.start_soon(it.worker(number).take, row(number, script))
             await trio.sleep(0.01)
     spoken_in_order = [script for _, script in it.provider.scripts]
-    assert spoken_in_order == ["Call me Ishmael. ", "Two.", "Some years ago.", "Three."]
+    assert spoken_in_order == ["Call me Ishmael.", "Two.", "Some years ago.", "Three."]
 
 
 async def test_a_refused_request_comes_back_for_a_slot_at_once(autojump_clock: MockClock) -> None:
@@ -686,8 +782,9 @@ async def test_a_row_whose_own_segment_goes_on_after_its_end_is_failed(
     async with studio(Answer(), Answer(late=("run-0-0-0",))) as it:
         take = await it.worker().take(row(script="Call me Ishmael. Some years ago."))
     assert (take.result.status, take.result.error_code, take.pcm) == ("failed", "truncated", b"")
-    assert it.crew.corrections == []
-    assert take.result.cost_usd == pytest.approx(32 * 4e-6)
+    assert (take.file, it.crew.corrections) == (None, [])
+    assert it.desk.told == {(0, 0): 16, (0, 1): 15}
+    assert (take.result.characters_sent, take.result.cost_usd) == (0, 0.0)
 
 
 # A budget
@@ -723,8 +820,9 @@ async def test_what_fits_exactly_is_spoken(autojump_clock: MockClock) -> None:
 
 async def test_all_of_a_row_must_fit_before_any_of_it_is_sent(autojump_clock: MockClock) -> None:
     async with studio(most_usd=1.5 * PRICE_USD) as it:
-        take = await it.worker().take(row(script=LONGER))
-    assert (take.result.status, it.provider.scripts) == ("pending", [])
+        take = await it.worker().attempt(row(script=LONGER))
+    assert (take, it.provider.scripts, it.stops) == (None, [], ["stopped"])
+    assert money(it) == (0.0, 0.0)
 
 
 async def test_workers_together_keep_within_the_budget(autojump_clock: MockClock) -> None:
@@ -826,9 +924,11 @@ async def test_every_attempt_is_noted_with_those_before_it(
 ) -> None:
     async with studio(Stalled("x"), Answer(), Stalled("x"), begun=begun) as it:
         take = await it.worker().take(row(script=LONGER))
-    # Segments of 17 and 15 characters, each of them sent twice.
-    assert noted(begun) == [17, 34, 34 + 15, 34 + 30]
-    assert take.result.characters_sent == 34 + 30
+    # Segments of 16 and 15 characters, each of them sent twice.
+    assert noted(begun) == [16, 32, 32 + 15, 32 + 30]
+    assert [each.told_characters for each in begun.every] == [0, 0, 32, 32]
+    assert it.desk.told == {(0, 0): 32, (0, 1): 30}
+    assert take.result.characters_sent == 0
 
 
 async def test_what_was_refused_is_withdrawn(autojump_clock: MockClock, begun: Notebook) -> None:

@@ -179,7 +179,7 @@ class Audit:
         if place < 0:
             return False
         [last] = self.reading.ledger.results([int(past.addresses[place])])
-        return sent.is_settled_by(last)
+        return sent.unsettled_by(last) is None
 
 
 def _shared(result: Result) -> Finding:

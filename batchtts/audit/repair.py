@@ -93,10 +93,10 @@ class Repair:
         audit = self._audit
         for result in ledger.results(audit.broken):
             if result is not None:
-                yield Result(id=result.id, status="pending", path=result.path)
+                yield result.taken_back(result.path)
         for result in ledger.results(audit.shared):
             if result is not None:  # the file is another row's
-                yield Result(id=result.id, status="pending")
+                yield result.taken_back(None)
         files = {row_id: path for path, row_id in audit.strays.claimed.items()}
         for row_id in audit.reading.orphaned():
             yield Result(id=row_id, status="pending", path=files.get(row_id))

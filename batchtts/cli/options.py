@@ -6,6 +6,7 @@ import tomllib
 from collections.abc import Callable
 from datetime import date, time
 from functools import partial
+from math import isnan
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -44,8 +45,17 @@ class Number(click.FloatRange):
 
     name = "number"
 
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Refuse NaN, too, which is within all bounds."""
+        number = float(super().convert(value, param, ctx))  # type: ignore[arg-type]  # text, too
+        if isnan(number):
+            self.fail(f"{value!r} is not a number", param, ctx)
+        return number
 
-COLUMNS = ("id", "text", "voice", "model", "language", "speed")
+
+COLUMNS = ("id", "text", "voice", "model", "language", "speed", "speaker")
 
 
 class Columns(click.ParamType[dict[str, str]]):

@@ -21,7 +21,7 @@ from batchtts.job.settings import Job, read
 from batchtts.job.speaker import Speaker, find_speaker
 
 DEFAULT = "default"
-_TABLES = ("columns", "options", "prices")
+_TABLES = ("voices", "pauses", "columns", "options", "prices")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,8 @@ def show(ctx: click.Context, path: Path, job: Job) -> None:
     lines: list[_Line] = []
     for key, value in msgspec.structs.asdict(job).items():
         if key in _TABLES:
-            lines.extend(_entries(key, value, sources))
+            entries = value if isinstance(value, dict) else msgspec.structs.asdict(value)
+            lines.extend(_entries(key, entries, sources))
         elif (source := sources.of_key(key)) is None and key in told:
             lines.append(_Line(key, *told[key]))
         else:
@@ -93,7 +94,8 @@ class _Sources:
         """Who set one key of a table."""
         if name in self.flagged.get(table, {}):
             return self.given[table]
-        return str(self.path)
+        told = self.file.get(table)
+        return str(self.path) if isinstance(told, dict) and name in told else DEFAULT
 
 
 def _entries(table: str, value: Mapping[str, object], sources: _Sources) -> Iterator[_Line]:

@@ -9,6 +9,7 @@ from batchtts.errors import UtteranceError
 from batchtts.model import Refusal, Voice
 from batchtts.wire.provider import Manner, Provider, speaks
 
+Choice = tuple[Voice, Refusal | None]
 Wish = tuple[str | None, str | None, str | None, float | None]  # voice, model, language, speed
 
 

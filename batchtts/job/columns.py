@@ -25,6 +25,7 @@ ROLES = {
     "model": ("model",),
     "language": ("language",),
     "speed": ("speed",),
+    "speaker": ("speaker",),
 }
 SLOWEST, FASTEST = 0.25, 4.0
 LISTED = 12  # columns named in a message
@@ -42,11 +43,12 @@ class Columns:
     model: str | None
     language: str | None
     speed: str | None
+    speaker: str | None = None
 
     @property
     def used(self) -> list[str]:
         """Those that say what is to be spoken, and how."""
-        ours = (self.text, self.id, self.voice, self.model, self.language, self.speed)
+        ours = (self.text, self.id, self.voice, self.model, self.language, self.speed, self.speaker)
         return [name for name in ours if name is not None]
 
     def carried(self, names: Iterable[str]) -> list[str]:
@@ -55,14 +57,21 @@ class Columns:
         return [name for name in names if name not in ours]
 
 
-def resolve(path: Path, names: Sequence[str], wanted: Mapping[str, str]) -> Columns:
-    """Find the columns that mean something, *wanted* ones first."""
+def resolve(
+    path: Path, names: Sequence[str], wanted: Mapping[str, str], *, speakers: bool = False
+) -> Columns:
+    """Find the columns that mean something, *wanted* ones first.
+
+    Args:
+        speakers: Whether a column "speaker" does; else it is like any other.
+    """
     for name in names:
         if names.count(name) > 1:
             raise ManifestError(path, f'two columns are named "{name}"')
     chosen = {role: _wanted(path, names, role, name) for role, name in wanted.items()}
     free = [name for name in names if name not in chosen.values()]
-    found = {role: chosen.get(role, _first(free, ROLES[role])) for role in ROLES}
+    guessed = [role for role in ROLES if speakers or role != "speaker"]
+    found = {role: _first(free, ROLES[role]) for role in guessed} | chosen
     text = found.pop("text")
     if text is None:
         near = next(filter(None, (nearest(name, free) for name in ROLES["text"])), None)

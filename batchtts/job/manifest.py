@@ -98,6 +98,16 @@ class Batch:
         return _speeds(self.manifest.path, self.manifest.columns, self.cells, self.rows)
 
     @property
+    def wishes(self) -> list[tuple[str | None, str | None, str | None, float | None]]:
+        """Voice, model, language and speed."""
+        return list(zip(self.voices, self.models, self.languages, self.speeds, strict=True))
+
+    @cached_property
+    def speakers(self) -> list[str | None]:
+        """By whom, in the words of the job."""
+        return self._names(self.manifest.columns.speaker)
+
+    @property
     def carried(self) -> pa.RecordBatch:
         """The columns of `Manifest.schema`."""
         schema = self.manifest.schema
@@ -216,11 +226,12 @@ class Manifest:
         return is_short and row_id[0] != "0" and int(row_id) <= self.rows
 
 
-def scan(path: Path, wanted: Mapping[str, str] = {}) -> Manifest:
+def scan(path: Path, wanted: Mapping[str, str] = {}, *, speakers: bool = False) -> Manifest:
     """Read the whole manifest once in bounded memory and make sure that it can be used.
 
     Args:
-        wanted: What --column says: text, id, voice, model, language or speed, to a name.
+        wanted: What --column says: text, id, voice, model, language, speed or speaker, to a name.
+        speakers: Whether a column "speaker" means something.
 
     Raises:
         ManifestError: it cannot be used.
@@ -231,7 +242,7 @@ def scan(path: Path, wanted: Mapping[str, str] = {}) -> Manifest:
         table = open_table(identify(path))
         if not table.schema.names:
             raise ManifestError(path, "no rows")
-        columns = resolve(path, table.schema.names, wanted)
+        columns = resolve(path, table.schema.names, wanted, speakers=speakers)
         check_types(path, columns, table.schema)
         hashes, schema = _survey(path, columns, table)
         _check_unique(path, columns, table, hashes)
@@ -263,7 +274,7 @@ def _survey(path: Path, columns: Columns, table: Table) -> tuple[Ints, pa.Schema
         raise ManifestError(path, "no rows")
     types = {name: guess.type for name, guess in guesses.items()}
     schema = [(name, types.get(name, table.schema.field(name).type)) for name in carried]
-    return np.concatenate(hashes), pa.schema(schema)
+    return np.concatenate(hashes), pa.schema(schema, metadata=table.schema.metadata)
 
 
 def _ids(path: Path, columns: Columns, batch: pa.RecordBatch, rows: range | Ints) -> list[str]:

@@ -16,18 +16,19 @@ import msgspec
 from batchtts.errors import SettingsError
 from batchtts.hints import meant, misfit
 from batchtts.job import durations, ping
-from batchtts.model import Container
+from batchtts.model import Container, Pauses
 
 #: What a job file names relative to itself.
-_PATHS = ("manifest", "out", "key_file", "record", "metrics")
+_PATHS = ("manifest", "out", "dictionary", "key_file", "record", "metrics")
 
 #: What may also be told as ``1h30m``.
 _DURATIONS = ("grace_s", "outage_s", "max_duration_s", "hook_timeout_s")
 
 #: What `Job.columns` may say the name of.
-ROLES = ("id", "text", "voice", "model", "language", "speed")
+ROLES = ("id", "text", "voice", "model", "language", "speed", "speaker")
 
 LogFormat = Literal["text", "json"]
+Markup = Literal["none", "markdown", "html"]
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -47,6 +48,12 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         in_flight: Requests at the provider at once; at most *workers*.
         attempts: Tries at one segment that reach the provider.
         format, sample_rate_hz: Of the audio files.
+        voices: The names of speakers → their voices. A row's speaker is told by a column
+            ``speaker``, or within a script: ``[Alice] Good morning.``
+        pauses: What is put between the segments of a script that has several.
+        markup: What scripts are written in; its marks are not spoken.
+        dictionary: A file of words and how they are spoken.
+        numbers_as_words: Whether numbers and dates become words before they are sent.
         word_timestamps: Ask for the times of words, where the provider has them.
         options: What this provider alone can be asked for; see ``batchtts providers``.
         key_file: Holds the key and nothing else; it comes before the environment
@@ -90,6 +97,11 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     attempts: Annotated[int, msgspec.Meta(ge=1, le=100)] = 4
     format: Container = "wav"
     sample_rate_hz: Annotated[int, msgspec.Meta(ge=4000, le=192_000)] | None = None
+    voices: dict[str, str] = {}
+    pauses: Pauses = Pauses()
+    markup: Markup = "none"
+    dictionary: Path | None = None
+    numbers_as_words: bool = False
     word_timestamps: bool = False
     options: dict[str, Any] = {}
     key_file: Path | None = None
@@ -198,6 +210,9 @@ def _check_sense(job: Job, path: Path) -> None:
         if role not in ROLES:
             hint = meant(role, ROLES, otherwise=f"there are: {', '.join(ROLES)}")
             raise SettingsError(f"{path}: unknown key {role!r} in columns", hint=hint)
+    for name, voice in job.voices.items():
+        if not name.strip() or "]" in name or not voice.strip():
+            raise SettingsError(f"{path}: voices: {name!r} = {voice!r}: a name and a voice")
     for key in ("on_success", "on_failure"):
         command = getattr(job, key)
         if command is not None and not (command and command[0].strip()):

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from batchtts.errors import SettingsError, UtteranceError
 from batchtts.job import keys
 from batchtts.job.settings import Job
+from batchtts.job.wording import Wording
 from batchtts.model import AudioFormat, Voice
 from batchtts.wire import registry
 from batchtts.wire.provider import Manner, Provider
@@ -50,6 +51,7 @@ class Speaker:
     key_source: str | None = None
     word_timestamps: bool = False
     options: Mapping[str, object] = field(default_factory=dict)
+    wording: Wording = field(default_factory=Wording)
 
     @property
     def times_words(self) -> bool:
@@ -100,6 +102,7 @@ def choose_speaker(
         dialect = provider.dialect(Manner(voice=voice, speed=job.speed, options=job.options))
     except UtteranceError as error:
         raise SettingsError(str(error), hint=error.hint) from None
+    _check_voices(provider, job)
     if job.max_cost_usd is not None and provider.cost_usd(voice.model, 1) is None:
         raise no_price(provider, voice.model)
     url = _find_address(provider, job)
@@ -117,7 +120,19 @@ def choose_speaker(
         why=why,
         word_timestamps=job.word_timestamps,
         options=job.options,
+        wording=Wording.of(job),
     )
+
+
+def _check_voices(provider: Provider, job: Job) -> None:
+    """Make sure that every speaker has a voice, whose price is known if that matters."""
+    for name, wanted in job.voices.items():
+        try:
+            voice = provider.choose_voice(wanted, None, None)
+        except UtteranceError as error:
+            raise SettingsError(f"voices: {name}: {error}", hint=error.hint) from None
+        if job.max_cost_usd is not None and provider.cost_usd(voice.model, 1) is None:
+            raise no_price(provider, voice.model)
 
 
 def _sockets(provider: Provider, in_flight: int | None, linger_s: float) -> int:

@@ -21,6 +21,7 @@ from batchtts.errors import ManifestError
 from batchtts.job.source import Malformed, Source, newline_cut, quoted_cut
 
 BATCH_ROWS = 10_000
+_OURS = b"batchtts."  # begins the names of what batchtts says in a file's metadata
 BATCH_BYTES = 4 << 20
 
 _DELIMITERS = {"csv": ",", "tsv": "\t"}
@@ -254,7 +255,8 @@ class ParquetTable:
     def __init__(self, source: Source) -> None:
         self._path = source.path
         with self._file() as file:
-            self.schema = pa.schema([(it.name, it.type) for it in file.schema_arrow])
+            fields = [(it.name, it.type) for it in file.schema_arrow]
+            self.schema = pa.schema(fields, metadata=_told(file.schema_arrow))
 
     def batches(
         self, first_row: int = 0, names: Sequence[str] | None = None
@@ -299,6 +301,12 @@ def _groups_from(metadata: pq.FileMetaData, first_row: int) -> tuple[list[int], 
         row += rows
         group += 1
     return list(range(group, metadata.num_row_groups)), row
+
+
+def _told(schema: pa.Schema) -> dict[bytes, bytes] | None:
+    """What a manifest says of itself beside its rows, in our own words."""
+    told = schema.metadata or {}
+    return {name: value for name, value in told.items() if name.startswith(_OURS)} or None
 
 
 def _batch_rows(metadata: pq.FileMetaData) -> int:

@@ -29,6 +29,7 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
         take: Its own among all takes of all runs; contexts begin with it.
         path: Where its audio would go, below the output directory.
         characters_sent, cost_usd: Of all its attempts so far.
+        told_characters, told_usd: As much of that as the ledger tells of, segment by segment.
     """
 
     take: str
@@ -38,16 +39,35 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
     cost_usd: float | None = None
     provider: str = ""
     model: str = ""
+    told_characters: int = 0
+    told_usd: float | None = 0.0
 
     @property
     def row(self) -> int:
         """Place among the rows that the run which sent it considers, from 0."""
         return int(self.take.rpartition("-")[2])
 
-    def is_settled_by(self, last: Result | None) -> bool:
-        """Whether the last line about the id tells what became of this take."""
+    def unsettled_by(self, last: Result | None) -> Sent | None:
+        """What of this take the last line about the id does not tell of; None if it tells all."""
         context = (last.context if last is not None else None) or ""
-        return context == self.take or context.startswith(f"{self.take}-")
+        if last is None or not (context == self.take or context.startswith(f"{self.take}-")):
+            return self
+        if last.segment is None:
+            return None
+        rest = self.telling(last.take_characters, last.take_usd).rest()
+        return rest if rest.characters_sent else None
+
+    def telling(self, characters: int, cost_usd: float | None) -> Sent:
+        """The same, of which the ledger tells so much."""
+        return msgspec.structs.replace(self, told_characters=characters, told_usd=cost_usd)
+
+    def rest(self) -> Sent:
+        """What the ledger does not tell of."""
+        cost_usd = None
+        if self.cost_usd is not None and self.told_usd is not None:
+            cost_usd = max(0.0, self.cost_usd - self.told_usd)
+        characters = max(0, self.characters_sent - self.told_characters)
+        return msgspec.structs.replace(self, characters_sent=characters, cost_usd=cost_usd)
 
 
 def take_of(run: str, row: int) -> str:
@@ -88,6 +108,14 @@ class Begun:
                 raise
         self._live.update((sent.take, sent) for sent in told)
         self._size_bytes += len(data)
+
+    def tell(self, take: str, characters: int, cost_usd: float | None) -> None:
+        """The ledger tells of so much of a take that is not settled."""
+        self._live[take] = self._live[take].telling(characters, cost_usd)
+
+    def sent(self, take: str) -> Sent:
+        """What was said of a take that is not settled."""
+        return self._live[take]
 
     def settle(self, takes: Iterable[str]) -> None:
         """These are in the ledger, or were not sent after all."""

@@ -21,6 +21,17 @@ _TIME = pa.timestamp("us", tz="UTC")
 _WORDS = pa.list_(
     pa.struct([("text", pa.string()), ("start_s", pa.float64()), ("end_s", pa.float64())])
 )
+_CUES = pa.list_(
+    pa.struct(
+        [
+            ("start", pa.int32()),
+            ("end", pa.int32()),
+            ("start_s", pa.float64()),
+            ("end_s", pa.float64()),
+            ("voice", pa.string()),
+        ]
+    )
+)
 
 
 class _Column(NamedTuple):
@@ -69,6 +80,10 @@ _COLUMNS = tuple(
             *("words", _WORDS, "s"),
             "spoken words and their times, from the beginning of the file",
         ),
+        (
+            *("cues", _CUES, "s"),
+            "segments of a script that took several: where in it, when in the file, whose voice",
+        ),
         ("error_code", pa.string(), "", "why it failed, a stable word"),
         ("error_message", pa.string(), "", "why it failed"),
     )
@@ -88,7 +103,8 @@ def results_schema(carried: pa.Schema) -> pa.Schema:
     taken = {*_NAMES, *carried.names}
     theirs = [own.with_name(_free_name(own.name, taken)) for own in carried]
     units = {column.name: column.unit for column in _COLUMNS if column.unit}
-    return pa.schema([*_OWN, *theirs], metadata={"batchtts.units": msgspec.json.encode(units)})
+    metadata = {**(carried.metadata or {}), b"batchtts.units": msgspec.json.encode(units)}
+    return pa.schema([*_OWN, *theirs], metadata=metadata)
 
 
 def _free_name(name: str, taken: set[str]) -> str:
@@ -190,14 +206,15 @@ def _rtf(rows: Sequence[Result]) -> pa.Array:
     return pa.array(_floats(rows, "synth_s") / audio_s, from_pandas=True)
 
 
-def _words(rows: Sequence[Result]) -> pa.Array:
-    if all(result.words is None for result in rows):
-        return pa.nulls(len(rows), _WORDS)
-    told = [
-        None if result.words is None else [msgspec.structs.asdict(it) for it in result.words]
-        for result in rows
-    ]
-    return pa.array(told, _WORDS)
+def _list(name: str, type: pa.DataType) -> Callable[[Sequence[Result]], pa.Array]:
+    def lists(rows: Sequence[Result]) -> pa.Array:
+        values = _values(rows, name)
+        if all(value is None for value in values):
+            return pa.nulls(len(rows), type)
+        asdict = msgspec.structs.asdict
+        return pa.array([it and [asdict(each) for each in it] for it in values], type)
+
+    return lists
 
 
 #: Columns that are not a value of the result as it is.
@@ -206,5 +223,6 @@ _MADE: dict[str, Callable[[Sequence[Result]], pa.Array]] = {
     **{name: _time(name) for name in ("started_at", "finished_at")},
     "audio_s": _audio_s,
     "rtf": _rtf,
-    "words": _words,
+    "words": _list("words", _WORDS),
+    "cues": _list("cues", _CUES),
 }

@@ -27,7 +27,7 @@ from batchtts.record.columns import as_columns, results_schema
 from batchtts.record.ledger import Ledger
 from batchtts.record.store import Layout
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 _STATUSES: tuple[Status, ...] = ("done", "failed", "pending")
 _WHY = ("error_code", "error_message")
@@ -206,7 +206,8 @@ def failed_schema(manifest: Manifest) -> pa.Schema:
     """The manifest's own columns, then why; so that it is a manifest itself."""
     fields = [pa.field(name, pa.string()) for name in _named(manifest)]
     fields.extend(each for each in manifest.schema if each.name not in _WHY)
-    return pa.schema([*fields, *(pa.field(name, pa.string()) for name in _WHY)])
+    fields.extend(pa.field(name, pa.string()) for name in _WHY)
+    return pa.schema(fields, metadata=manifest.schema.metadata)
 
 
 def _named(manifest: Manifest) -> dict[str, str]:

@@ -78,6 +78,11 @@ class Layout:
         return self.private / "standing.parquet"
 
     @property
+    def pieces(self) -> Path:
+        """Segments that were spoken, of rows that are not whole."""
+        return self.private / "pieces"
+
+    @property
     def damaged(self) -> Path:
         """Lines that were taken out of the ledger."""
         return self.private / "damaged.jsonl"
@@ -240,6 +245,8 @@ class Store:
         relative = self.path_of(take.utterance.id)
         target = f"{self._root}/{relative}"
         self._make_room(target)
+        if take.file is not None:
+            return self._drafted(take, take.file, relative, target, opened)
         scratch = self._new_scratch()
         pcm = resample(take.pcm, take.sample_rate_hz, self.format.sample_rate_hz)
         header, samples = encode(pcm, self.format)
@@ -258,6 +265,20 @@ class Store:
         disk.write_all(descriptor, header, samples)
         dated = msgspec.structs.replace(result, mtime_ns=os.fstat(descriptor).st_mtime_ns)
         return _Draft(descriptor, scratch, target, dated)
+
+    def _drafted(
+        self, take: Take, scratch: str, relative: str, target: str, opened: ExitStack
+    ) -> _Draft:
+        """The same of a file that is written already."""
+        descriptor = os.open(scratch, os.O_RDONLY | os.O_CLOEXEC)
+        opened.callback(os.close, descriptor)
+        result = msgspec.structs.replace(
+            take.result,
+            path=relative,
+            sample_rate_hz=self.format.sample_rate_hz,
+            mtime_ns=os.fstat(descriptor).st_mtime_ns,
+        )
+        return _Draft(descriptor, scratch, target, result)
 
     def _new_scratch(self) -> str:
         self._count += 1

@@ -30,12 +30,13 @@ from batchtts.job.plan import (
 from batchtts.job.prints import Fingerprints, hash_script
 from batchtts.job.settings import Job
 from batchtts.job.sharing import find_spoken, find_twins
+from batchtts.job.wording import Wording
 from batchtts.model import Refusal, Utterance
 from batchtts.run.memory import Memory
 from batchtts.text.clean import why_unspeakable
 
-#: Longer scripts are refused: one is held in memory while it is spoken.
-LONGEST_CHARS = 50_000
+#: Longer scripts are refused: a WAV of a day or more may be no WAV.
+LONGEST_CHARS = 1_000_000
 
 Int32s = np.ndarray[tuple[int], np.dtype[np.int32]]
 
@@ -95,6 +96,7 @@ class Agenda:
     manifest: Manifest
     casting: Casting
     fingerprints: Fingerprints
+    wording: Wording
     rows: Ints | None
     others_done: int
     plan: Plan
@@ -137,6 +139,10 @@ class Agenda:
     def characters_to_speak(self) -> int:
         """Characters of their scripts."""
         return int(self.characters[self._wanted()].sum(dtype=np.int64))
+
+    def segments(self, limit: int) -> int:
+        """At least so many segments they make, of *limit* characters each."""
+        return int((-(-self.characters[self._wanted()].astype(np.int64) // limit)).sum())
 
     def characters_by_model(self) -> dict[str, int]:
         """Characters of the scripts to speak, for the models that speak any."""
@@ -282,19 +288,24 @@ class Agenda:
             at += len(batch)
 
     def _of(self, batch: Batch, places: list[int]) -> Iterator[Utterance]:
-        wishes = zip(batch.voices, batch.models, batch.languages, batch.speeds, strict=True)
-        for place, row_id, text, wish in zip(places, batch.ids, batch.texts, wishes, strict=True):
+        wording, limit = self.wording, self.casting.provider.segment_chars
+        rows = zip(places, batch.ids, batch.texts, batch.wishes, batch.speakers, strict=True)
+        for place, row_id, text, wish, speaker in rows:
             script, speed = text or "", wish[-1] or self.job.speed
-            voice, refusal = self.casting.of(*wish)
+            voice, refusal = wording.cast(wish, speaker, self.casting)
+            said = wording.say(script, voice, self.casting)
             yield Utterance(
                 row=place,
                 id=row_id,
                 script=script,
                 voice=voice,
                 speed=speed,
-                fingerprint=self.fingerprints.of(script, voice, speed),
+                fingerprint=self.fingerprints.of(wording.in_a_word(said, limit), voice, speed),
                 script_hash=hash_script(script),
-                refusal=why_refused(text) or refusal,
+                refusal=why_refused(text)
+                or refusal
+                or said.refusal
+                or why_refused(said.rendering.spoken),
             )
 
 

@@ -22,10 +22,12 @@ from batchtts.record import disk
 from batchtts.record.begun import Begun, Sent, take_of
 from batchtts.record.ledger import Ledger
 from batchtts.record.lines import Header
+from batchtts.record.pieces import Pieces, folder_of
 from batchtts.record.store import Store
 from batchtts.run.agenda import Agenda
 from batchtts.run.mending import spent
 from batchtts.run.notes import unspoken
+from batchtts.run.worker import Outcome, Segment
 
 log = logging.getLogger("batchtts.run")
 
@@ -88,6 +90,7 @@ class Books:
     ledger: Ledger
     store: Store
     begun: Begun
+    pieces: Pieces
     agenda: Agenda
     tell: Callable[[Result], None]
     spoken: Spoken = field(default_factory=Spoken)
@@ -98,9 +101,12 @@ class Books:
         """Go on with other rows, under another name: places among rows may be the same again."""
         self.agenda, self.name = agenda, name
 
-    async def record(self, takes: Sequence[Take], corrections: Sequence[Correction]) -> None:
-        """Make takes and corrections durable, in one thread hop."""
-        finished = [take for take in takes if not self._leaves_all(take)]
+    async def record(self, outcomes: Sequence[Outcome], corrections: Sequence[Correction]) -> None:
+        """Make takes, segments and corrections durable, in one thread hop."""
+        segments = [it for it in outcomes if isinstance(it, Segment)]
+        if segments:
+            await self._record_segments(segments)
+        finished = [it for it in outcomes if isinstance(it, Take) and not self._leaves_all(it)]
         rows = [take.utterance.row for take in finished]
         told = self.agenda.plan.settled  # there is nothing to correct where nothing was said
         corrections = [it for it in corrections if told[it.row] or it.row in rows]
@@ -114,6 +120,41 @@ class Books:
             self.spoken.rows -= 1
             self._settle(correction.row, correction.result, address)
         self.begun.settle(take_of(self.name, row) for row in rows)
+
+    async def _record_segments(self, segments: Sequence[Segment]) -> None:
+        """Make segments durable, and account for them: their rows are not whole yet."""
+        told = [self._account(each) for each in segments]
+        addresses = await trio.to_thread.run_sync(self._keep, segments, told)
+        for segment, result, address in zip(segments, told, addresses, strict=True):
+            row = segment.part.reading.utterance.row
+            self.spoken.characters += result.characters_sent
+            self.spoken.cost_usd += result.cost_usd or 0.0
+            self.agenda.plan.restate(row, address, result.characters_sent, result.cost_usd)
+            take = take_of(self.name, row)
+            self.begun.tell(take, result.take_characters, result.take_usd)
+            if segment.part.is_spoiled:  # meanwhile
+                self.pieces.remove(segment.piece.folder, segment.piece.name)
+
+    def _keep(self, segments: Sequence[Segment], told: Sequence[Result]) -> list[int]:
+        self.pieces.publish([segment.piece for segment in segments if not segment.part.is_spoiled])
+        return self.ledger.append(told)
+
+    def _account(self, segment: Segment) -> Result:
+        """The line about a segment: the row is as it was, and so much was spent on it."""
+        reading, number = segment.part.reading, segment.part.number
+        row, cost = reading.utterance.row, self.agenda.casting.provider.cost_usd
+        plan, sent = self.agenda.plan, self.begun.sent(take_of(self.name, row))
+        [last] = self.ledger.results([max(int(plan.addresses[row]), int(plan.replaces[row]))])
+        told = reading.tell(number, cost)
+        return msgspec.structs.replace(
+            spent(sent, last),
+            characters_sent=told.characters,
+            cost_usd=told.cost_usd,
+            context=segment.piece.facts.context,
+            segment=number,
+            take_characters=reading.told.characters,
+            take_usd=reading.told.cost_usd,
+        )
 
     def _leaves_all(self, take: Take) -> bool:
         """Whether a row stays what it was: it was left, or has good audio and got no other."""
@@ -129,6 +170,9 @@ class Books:
 
         results = self.store.publish(takes, clear_the_way)
         addresses = self.ledger.append(results) if results else []
+        for take in takes:
+            if take.file is not None:
+                self.pieces.drop(folder_of(take.utterance.id, take.utterance.fingerprint))
         if corrections:  # of takes that may be among these
             addresses += self._correct([correction.result for correction in corrections])
         return results, addresses
@@ -136,8 +180,7 @@ class Books:
     def _correct(self, failed: Sequence[Result]) -> list[int]:
         """Rows were recorded as done and are not: remove their audio, and say so."""
         paths = [self.store.path_of(result.id) for result in failed]
-        taken_back = zip(failed, paths, strict=True)
-        self.ledger.append(Result(id=it.id, status="pending", path=path) for it, path in taken_back)
+        self.ledger.append(it.taken_back(path) for it, path in zip(failed, paths, strict=True))
         for path in paths:
             self._remove(path)
         return self.ledger.append(failed)
@@ -166,7 +209,7 @@ class Books:
         old = [(address, result) for address, result in told if result is not None]
         if not old:
             return
-        self.ledger.append(Result(id=it.id, status="pending", path=it.path) for _, it in old)
+        self.ledger.append(it.taken_back(it.path) for _, it in old)
         for address, result in old:
             if result.path is not None and address in self._awaited:
                 self._aside[address] = self.store.set_aside(result.path)
@@ -261,6 +304,8 @@ class Books:
                 id=utterance.id,
                 context=take_of(self.name, utterance.row),
                 same_as=source.same_as or source.id,
+                script_hash=utterance.script_hash,
+                text_chars=len(utterance.script),
                 attempts=0,
                 segments=0,
                 characters_sent=0,
@@ -275,7 +320,8 @@ class Books:
     def give_up(self) -> None:
         """Write down what was sent for rows that were dropped in flight, or left."""
         plan = self.agenda.plan
-        dropped = [sent for sent in self.begun.unsettled() if sent.characters_sent]
+        left = [sent.rest() for sent in self.begun.unsettled()]
+        dropped = [sent for sent in left if sent.characters_sent]
         rows = [sent.row for sent in dropped]
         last = np.maximum(plan.addresses[rows], plan.replaces[rows])
         told = map(spent, dropped, self.ledger.results(last.tolist()))

@@ -9,6 +9,39 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 _ROUNDING_USD = 1e-12
+_DIGITS = 12  # of a dollar, behind the point
+
+
+@dataclass(frozen=True, slots=True)
+class Spend:
+    """Characters that somebody charges for, and their list price.
+
+    Attributes:
+        unpriced: How many of them have none that is known.
+    """
+
+    characters: int = 0
+    usd: float = 0.0
+    unpriced: int = 0
+
+    @property
+    def cost_usd(self) -> float | None:
+        """The price of all; None if it is not known."""
+        return None if self.unpriced else round(self.usd, _DIGITS)
+
+    def plus(self, characters: int, cost_usd: float | None) -> Spend:
+        """With so many more (or fewer) characters, which cost so much."""
+        unpriced = characters if cost_usd is None else 0
+        usd = self.usd + (cost_usd or 0.0)
+        return Spend(self.characters + characters, usd, self.unpriced + unpriced)
+
+    def minus(self, other: Spend) -> Spend:
+        """Without those of another."""
+        return Spend(
+            self.characters - other.characters,
+            self.usd - other.usd,
+            self.unpriced - other.unpriced,
+        )
 
 
 @dataclass(slots=True)

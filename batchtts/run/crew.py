@@ -9,11 +9,14 @@ from dataclasses import dataclass, field
 import trio
 
 from batchtts import errors
-from batchtts.model import Correction, Utterance
+from batchtts.model import Correction, Utterance, Voice
 from batchtts.notices import notice
 from batchtts.record.begun import Begun, Sent, take_of
+from batchtts.record.pieces import Pieces
 from batchtts.run.budget import Budget
+from batchtts.run.joining import Whole
 from batchtts.run.pace import Breaker, InFlight
+from batchtts.run.reading import Part, Reading
 from batchtts.run.retry import RetryPolicy
 from batchtts.run.slots import Slot, Slots
 from batchtts.wire.line import Line
@@ -33,8 +36,10 @@ class Crew:
         budget: What may be spent.
         begun: Told of what is about to be sent.
         path_of: Where the audio of an id goes.
+        pieces: Where the segments of rows are that are not whole.
+        join: Puts them together; takes a while.
         stop: Called when a row is left because of the budget.
-        word_timestamps, options: See `Manner`.
+        word_timestamps, options, pronunciations: See `Manner`.
         recorder: Where conversations are recorded, if they are.
         slots: Requests in flight, as many as *in_flight* allows.
         corrections: Rows that were recorded as done and are not; whoever records
@@ -51,9 +56,12 @@ class Crew:
     budget: Budget
     begun: Begun
     path_of: Callable[[str], str]
+    pieces: Pieces
+    join: Callable[[Reading], Whole]
     stop: Callable[[], None]
     word_timestamps: bool = False
     options: Mapping[str, object] = field(default_factory=dict)
+    pronunciations: Mapping[str, str] = field(default_factory=dict)
     recorder: Recorder | None = None
     slots: Slots = field(init=False)
     corrections: list[Correction] = field(default_factory=list)
@@ -61,40 +69,45 @@ class Crew:
     def __post_init__(self) -> None:
         self.slots = Slots(self.in_flight)
 
-    def manner(self, utterance: Utterance) -> Manner:
-        """Return how this utterance is to be spoken."""
+    def manner(self, voice: Voice, speed: float) -> Manner:
+        """Return how something is to be spoken."""
         return Manner(
-            voice=utterance.voice,
-            speed=utterance.speed,
+            voice=voice,
+            speed=speed,
             word_timestamps=self.word_timestamps,
             options=self.options,
+            pronunciations=self.pronunciations,
         )
 
     def take_of(self, utterance: Utterance) -> str:
         """Name what this run does about a row; its contexts begin with it."""
         return take_of(self.name, utterance.row)
 
-    def cost_usd(self, utterance: Utterance, characters: int) -> float:
+    def cost_usd(self, model: str, characters: int) -> float:
         """The list price, as far as it is known."""
-        return self.provider.cost_usd(utterance.voice.model, characters) or 0.0
+        return self.provider.cost_usd(model, characters) or 0.0
 
-    def note(self, utterance: Utterance, characters: int) -> None:
-        """So much of a row will have been sent, all attempts together.
+    def note(self, part: Part, characters: int) -> None:
+        """So much of a segment will have been sent, all attempts together.
 
         Raises:
             OutputBroken: that cannot be written down, and so must not be done.
         """
-        model = utterance.voice.model
+        reading = part.reading
+        reading.note(part.number, characters, self.provider.cost_usd)
+        utterance = reading.utterance
         self.begun.note(
             [
                 Sent(
                     take=self.take_of(utterance),
                     id=utterance.id,
                     path=self.path_of(utterance.id),
-                    characters_sent=characters,
-                    cost_usd=self.provider.cost_usd(model, characters),
+                    characters_sent=reading.sent.characters,
+                    cost_usd=reading.sent.cost_usd,
+                    told_characters=reading.told.characters,
+                    told_usd=reading.told.cost_usd,
                     provider=self.provider.name,
-                    model=model,
+                    model=utterance.voice.model,
                 )
             ]
         )

@@ -23,6 +23,7 @@ class Handed(Generic[Outcome]):
 
     outcome: Outcome
     settled: trio.Event = field(default_factory=trio.Event)
+    is_durable: bool = False
 
 
 class Desk(Generic[Outcome]):
@@ -63,6 +64,8 @@ class Desk(Generic[Outcome]):
             try:
                 while group := await self._gather():
                     await record([handed.outcome for handed in group])
+                    for handed in group:
+                        handed.is_durable = True
                     _settle(group)
             finally:
                 self._is_closed = True

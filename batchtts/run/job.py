@@ -26,6 +26,7 @@ from batchtts.record.begun import Begun
 from batchtts.record.ledger import Ledger
 from batchtts.record.lines import VERSION as LEDGER_VERSION
 from batchtts.record.lines import Header
+from batchtts.record.pieces import Pieces
 from batchtts.record.results import Fold, Tally
 from batchtts.record.store import Layout, Store, occupy
 from batchtts.run.aftermath import Aftermath, aftermath
@@ -97,6 +98,7 @@ def _run(job: Job, environment: Mapping[str, str], progress: Progress, after: Af
         if isinstance(broken, ManifestChanged | OutputBroken):
             raise broken  # what the results are made of, or go to, is not to be had
         tally = work.fold()
+        work.tidy(tally)
         summary = work.summarize(tally, started_at, time.monotonic() - began_at)
         after.summary = summary
         told = msgspec.json.format(msgspec.json.encode(summary)) + b"\n"
@@ -135,6 +137,7 @@ def _begin(
         ledger=ledger,
         store=Store(layout, speaker.format, agenda.manifest.rows, outset.contested or frozenset()),
         begun=begun,
+        pieces=Pieces(layout.pieces),
         agenda=agenda,
         tell=progress.add,
     )
@@ -276,6 +279,11 @@ class _Work:
         )
         was_damaged = bool(self.agenda.memory.damaged)
         return (None if was_damaged else fold.tally()) or fold.write()
+
+    def tidy(self, tally: Tally) -> None:
+        """Remove the segments of rows that are not whole, if there are no such rows."""
+        if not (self._is_left(tally) or tally.status["failed"] or self.books.spoken.kept):
+            self.books.pieces.clear()
 
     def shorten(self) -> Ints | None:
         """Fold the ledger into a snapshot if it has grown long.

@@ -90,12 +90,13 @@ def _settle(ledger: Ledger, layout: Layout, memory: Memory) -> Iterator[Result]:
     """Account for what a killed run had sent; remove what it had put down and not recorded."""
     for sent in begun.left(layout.begun):
         last = _last(ledger, memory, sent.id)
-        if sent.is_settled_by(last):
+        unsettled = sent.unsettled_by(last)
+        if unsettled is None:
             continue
         if last is None or last.path != sent.path:
             _remove(layout.root, sent.path)
-        if sent.characters_sent:
-            yield spent(sent, last)
+        if unsettled.characters_sent:
+            yield spent(unsettled, last)
 
 
 def spent(sent: Sent, last: Result | None) -> Result:
@@ -106,6 +107,9 @@ def spent(sent: Sent, last: Result | None) -> Result:
         characters_sent=sent.characters_sent,
         cost_usd=sent.cost_usd,
         context=sent.take,
+        segment=None,
+        take_characters=0,
+        take_usd=0.0,
     )
 
 

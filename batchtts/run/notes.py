@@ -9,7 +9,8 @@ from math import inf
 import msgspec
 import trio
 
-from batchtts.model import Result, Utterance
+from batchtts.errors import UtteranceError
+from batchtts.model import Correction, Result, Utterance
 from batchtts.wire.provider import Provider
 from batchtts.wire.session import Timeline
 
@@ -20,10 +21,8 @@ class Notes:
 
     started_at: float = field(default_factory=time.time)
     began_at: float = field(default_factory=trio.current_time)
-    segments: int = 0
     attempts: int = 0
     characters: int = 0
-    to_send: int = 0  # characters of this segment and those after it
     reserved_usd: float = 0.0
     refusals: int = 0  # of a key that is good for other rows
     queue_s: float = 0.0
@@ -34,11 +33,6 @@ class Notes:
     contexts: list[str] = field(default_factory=list)
     is_cut_short: bool = False
 
-    @property
-    def is_begun(self) -> bool:
-        """Whether anything of it was sent."""
-        return self.attempts > 0
-
     def heard(self, timeline: Timeline) -> None:
         """A segment was spoken in full."""
         if self.ttfa_s is None:
@@ -46,11 +40,10 @@ class Notes:
         self.synth_s += timeline.synth_s
 
     def result(self, utterance: Utterance, provider: Provider) -> Result:
-        """Everything but the verdict and the file."""
-        voice, wall_s = utterance.voice, trio.current_time() - self.began_at
+        """Everything but the verdict, the file and the cost."""
+        wall_s = trio.current_time() - self.began_at
         return msgspec.structs.replace(
             unspoken(utterance, provider.name),
-            segments=self.segments,
             attempts=self.attempts,
             started_at=_to_us(self.started_at),
             finished_at=_to_us(self.started_at + wall_s),  # a clock may be set back
@@ -59,9 +52,6 @@ class Notes:
             ttfa_s=None if self.ttfa_s is None else _to_us(self.ttfa_s),
             synth_s=_to_us(self.synth_s),
             wall_s=_to_us(wall_s),
-            characters_sent=self.characters,
-            cost_usd=provider.cost_usd(voice.model, self.characters),
-            context=self.contexts[-1] if self.contexts else None,
         )
 
 
@@ -80,6 +70,24 @@ def unspoken(utterance: Utterance, provider: str) -> Result:
         voice=voice.name,
         language=voice.language,
     )
+
+
+def correction(row: int, result: Result, error: UtteranceError) -> Correction:
+    """What is to be said of a row that was recorded as done and is not."""
+    told = msgspec.structs.replace(
+        result,
+        status="failed",
+        characters_sent=0,  # the line that this one corrects has them
+        cost_usd=None if result.is_unpriced else 0.0,
+        peak_dbfs=None,
+        frames=None,
+        bytes=None,
+        sha256=None,
+        cues=None,
+        error_code=error.code,
+        error_message=str(error),
+    )
+    return Correction(row, told)
 
 
 def _to_us(seconds: float) -> float:

@@ -69,7 +69,7 @@ def read(job: Job) -> Manifest:
     Raises:
         UsageError: it cannot be used.
     """
-    manifest = scan(job.manifest, job.columns)
+    manifest = scan(job.manifest, job.columns, speakers=bool(job.voices))
     tell_numbered(manifest)
     return manifest
 

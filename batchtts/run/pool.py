@@ -2,7 +2,7 @@
 
         rows ──▶ tray ──▶ workers ──▶ desk ──▶ recorder
 
-A worker takes its next row only when its last one is durable, so a kill costs
+A worker takes its next part of a row only when its last one is durable, so a kill costs
 at most one more attempt for each worker. The recorder lives in the outer
 nursery so that it outlives the workers: when the run is stopped, whatever a
 worker has finished is still written down. Two scopes end a run early and
@@ -13,16 +13,32 @@ in flight).
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from itertools import zip_longest
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import trio
 
 from batchtts.run.desk import Desk
-from batchtts.run.tray import Tray
+from batchtts.run.tray import Row, Tray
 
-Row = TypeVar("Row")
+Part = TypeVar("Part")
 Outcome = TypeVar("Outcome")
+
+
+@dataclass(frozen=True, slots=True)
+class Hand(Generic[Part, Outcome]):
+    """What one worker does.
+
+    Attributes:
+        take: Works on a part of a row; returns what is to be recorded, or nothing.
+        follow: The same, when what was returned is durable.
+        rest: Called when there is nothing left to do.
+    """
+
+    take: Callable[[Part], Awaitable[Outcome | None]]
+    follow: Callable[[Outcome], Awaitable[Outcome | None]]
+    rest: Callable[[], None]
+
 
 #: Outcomes that become durable together, at most.
 GROUP = 64
@@ -49,23 +65,19 @@ class Stop:
 
 
 async def run_pool(
-    rows: Iterator[Sequence[Row]],
-    workers: Sequence[Callable[[Row], Awaitable[Outcome]]],
+    rows: Iterator[Sequence[Row[Part]]],
+    workers: Sequence[Hand[Part, Outcome]],
     record: Callable[[Sequence[Outcome]], Awaitable[None]],
     stop: Stop,
-    rests: Sequence[Callable[[], None]] = (),
-    size: Callable[[Row], int] = lambda row: 0,
 ) -> None:
-    """Give every row to some worker and every outcome to *record*, in groups.
+    """Give every part of every row to some worker and every outcome to *record*, in groups.
 
     Args:
         rows: Batches, read in a thread as they are needed.
-        workers: Each is one task; it has one row at a time.
+        workers: Each is one task; it has one part at a time.
         record: Returns when the outcomes are durable.
-        rests: For each worker, called when there is no row left for it.
-        size: How long a row is: of those that were read, the longest are begun first.
     """
-    tray = Tray(size, stop.feeding)
+    tray = Tray[Part](stop.feeding)
     desk = Desk[Outcome](min(GROUP, len(workers)))
     async with trio.open_nursery() as services:
         services.start_soon(desk.keep_record, record)
@@ -73,22 +85,18 @@ async def run_pool(
             with stop.working:
                 async with trio.open_nursery() as pool:
                     pool.start_soon(tray.fill, rows)
-                    for worker, rest in zip_longest(workers, rests):
-                        pool.start_soon(_work, worker, tray, desk, rest)
+                    for worker in workers:
+                        pool.start_soon(_work, worker, tray, desk)
         finally:
             desk.close()
 
 
-async def _work(
-    worker: Callable[[Row], Awaitable[Outcome]],
-    tray: Tray[Row],
-    desk: Desk[Outcome],
-    rest: Callable[[], None] | None,
-) -> None:
-    while (row := await tray.take()) is not None:
+async def _work(worker: Hand[Part, Outcome], tray: Tray[Part], desk: Desk[Outcome]) -> None:
+    while (part := await tray.take()) is not None:
         began_at = trio.current_time()
-        outcome = await worker(row)
-        handed = desk.hand_over(outcome, trio.current_time() - began_at)
-        await handed.settled.wait()
-    if rest is not None:
-        rest()
+        outcome = await worker.take(part)
+        while outcome is not None:
+            handed = desk.hand_over(outcome, trio.current_time() - began_at)
+            await handed.settled.wait()
+            outcome = await worker.follow(outcome) if handed.is_durable else None
+    worker.rest()

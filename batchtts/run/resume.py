@@ -127,6 +127,7 @@ def stands_for(job: Job, speaker: Speaker) -> str:
     facts = (
         *(provider.name, provider.voices, provider.languages, provider.open_models),
         *(speaker.voice, speaker.format, speaker.options, job.speed, job.columns),
+        speaker.wording.stands_for,
     )
     return sha256(msgspec.json.encode(facts, order="deterministic")).hexdigest()
 

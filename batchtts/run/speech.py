@@ -6,7 +6,7 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -17,18 +17,20 @@ from batchtts.errors import ManifestChanged, OutputBroken, RunError, leaves
 from batchtts.job.plan import DONE
 from batchtts.job.settings import Job
 from batchtts.job.speaker import LOCAL, Speaker
-from batchtts.model import Take, Utterance
+from batchtts.model import Utterance
 from batchtts.notices import notice
 from batchtts.run import learned, local
 from batchtts.run.agenda import Agenda
 from batchtts.run.books import Books
 from batchtts.run.budget import Budget
 from batchtts.run.crew import Crew
+from batchtts.run.joining import Joinery
 from batchtts.run.pace import Breaker, InFlight
-from batchtts.run.pool import Stop, run_pool
+from batchtts.run.pool import Hand, Stop, run_pool
 from batchtts.run.progress import Progress
+from batchtts.run.reading import Reading
 from batchtts.run.retry import RetryPolicy
-from batchtts.run.worker import Worker
+from batchtts.run.worker import Outcome, Worker
 from batchtts.wire.line import Line
 from batchtts.wire.session import CLOSE_S
 from batchtts.wire.tape import Recorder
@@ -101,7 +103,7 @@ class Speech:
 
     @property
     def _workers(self) -> int:
-        return min(self.speaker.workers, self.agenda.to_speak)
+        return min(self.speaker.workers, self.agenda.segments(self.speaker.provider.segment_chars))
 
     async def _run(self) -> None:
         stop = Stop(self.job.grace_s)
@@ -149,12 +151,14 @@ class Speech:
             async with trio.open_nursery() as connections:
                 crew = self._gather(url, key, connections, stop)
                 workers = [Worker(crew, number) for number in range(self._workers)]
-                takes = [each.take for each in workers]
-                rests = [each.part for each in workers]
+                hands = [Hand(each.take, each.follow, each.part) for each in workers]
                 record = partial(self._record, crew)
-                await run_pool(self.agenda.batches(), takes, record, stop, rests, self._size)
+                await run_pool(self._readings(), hands, record, stop)
                 for worker in workers:
-                    worker.part()
+                    if stop.working.cancel_called:
+                        worker.hang_up()
+                    else:
+                        worker.part()
                 connections.cancel_scope.deadline = trio.current_time() + PART_S
         finally:
             if crew is not None:
@@ -162,10 +166,28 @@ class Speech:
                 with trio.CancelScope(shield=True):
                     await self._record(crew, [])  # corrections that no take came after
 
-    def _size(self, utterance: Utterance) -> int:
-        """What is begun first; a run that is to end in the middle keeps to the manifest."""
+    def _readings(self) -> Iterator[list[Reading]]:
+        """What is to be spoken, in segments; to be read in threads.
+
+        A run that is to end in the middle keeps to the manifest.
+        """
         is_limited = self.job.max_cost_usd is not None or self.job.max_duration_s is not None
-        return 0 if is_limited else len(utterance.script)
+        for utterances in self.agenda.batches():
+            readings = [self._read(utterance) for utterance in utterances]
+            for reading in readings:
+                reading.is_in_order = is_limited
+            yield readings
+
+    def _read(self, utterance: Utterance) -> Reading:
+        agenda, provider = self.agenda, self.speaker.provider
+        said = agenda.wording.say(utterance.script, utterance.voice, agenda.casting)
+        return Reading.of(
+            utterance,
+            said,
+            provider.segment_chars,
+            self.books.pieces,
+            word_timestamps=self.speaker.word_timestamps,
+        )
 
     def _gather(self, url: str, key: str | None, connections: trio.Nursery, stop: Stop) -> Crew:
         """What the workers of this run share."""
@@ -185,9 +207,18 @@ class Speech:
             budget=self.budget,
             begun=self.books.begun,
             path_of=self.books.store.path_of,
+            pieces=self.books.pieces,
+            join=Joinery(
+                self.books.pieces,
+                self.speaker.format,
+                self.job.pauses,
+                self.books.store.layout.scratch,
+                trio.from_thread.check_cancelled,
+            ).join,
             stop=partial(self._stop_for, "max_cost_usd", stop),
             word_timestamps=self.speaker.word_timestamps,
             options=self.speaker.options,
+            pronunciations=self.agenda.wording.pronunciations,
             recorder=self._recorder(None if key == LOCAL else key),
         )
 
@@ -216,9 +247,9 @@ class Speech:
             keeps_scripts=self.job.record_scripts,
         )
 
-    async def _record(self, crew: Crew, takes: Sequence[Take]) -> None:
+    async def _record(self, crew: Crew, outcomes: Sequence[Outcome]) -> None:
         corrections = list(crew.corrections)
-        await self.books.record(takes, corrections)
+        await self.books.record(outcomes, corrections)
         del crew.corrections[: len(corrections)]  # not before: there may be no room for a take
 
     async def _obey_signals(

@@ -18,6 +18,7 @@ from batchtts.job.plan import DONE, NEW, Bools, Facts, Ints, Past, Plan, compare
 from batchtts.job.prints import Fingerprints
 from batchtts.job.settings import Job
 from batchtts.job.speaker import Speaker
+from batchtts.job.wording import Wording
 from batchtts.model import Result
 from batchtts.notices import notice
 from batchtts.record.ledger import Ledger
@@ -100,7 +101,7 @@ def _read(
     casting = Casting(speaker.provider, speaker.voice, job.speed, speaker.options)
     fingerprints = Fingerprints(speaker.provider.name, speaker.format, speaker.audible_options)
     count = manifest.rows if rows is None else len(rows)
-    reading = _Reading.of(count, casting, fingerprints, job.speed)
+    reading = _Reading.of(count, casting, fingerprints, speaker.wording, job.speed)
     for batch in batches:
         reading.see(batch)
     return Agenda(
@@ -108,6 +109,7 @@ def _read(
         manifest=manifest,
         casting=casting,
         fingerprints=fingerprints,
+        wording=speaker.wording,
         rows=rows,
         others_done=others_done,
         plan=plan(reading.prints),
@@ -131,6 +133,7 @@ class _Reading:
 
     casting: Casting
     fingerprints: Fingerprints
+    wording: Wording
     speed: float
     prints: Ints
     characters: Int32s
@@ -140,10 +143,18 @@ class _Reading:
     seen: int = 0
 
     @classmethod
-    def of(cls, count: int, casting: Casting, fingerprints: Fingerprints, speed: float) -> _Reading:
+    def of(
+        cls,
+        count: int,
+        casting: Casting,
+        fingerprints: Fingerprints,
+        wording: Wording,
+        speed: float,
+    ) -> _Reading:
         return cls(
             casting,
             fingerprints,
+            wording,
             speed,
             np.empty(count, np.int64),
             np.empty(count, np.int32),
@@ -154,11 +165,30 @@ class _Reading:
     def see(self, batch: Batch) -> None:
         """Read the next rows."""
         some = slice(self.seen, self.seen + len(batch))
+        if not self.wording.is_plain:
+            self._reword(batch, some)
+            self.seen += len(batch)
+            return
         texts = batch.utf8
         self.characters[some] = pc.fill_null(pc.utf8_length(texts), 0)
         self._cast(batch, texts.cast(pa.binary()).to_pylist(), some)
         self._refuse(texts, some)
         self.seen += len(batch)
+
+    def _reword(self, batch: Batch, some: slice) -> None:
+        """Find out what is spoken, row by row."""
+        rows = zip(batch.texts, batch.wishes, batch.speakers, strict=True)
+        for at, (text, wish, speaker) in enumerate(rows, some.start):
+            voice, refusal = self.wording.cast(wish, speaker, self.casting)
+            said = self.wording.say(text or "", voice, self.casting)
+            speed = wish[-1] or self.speed
+            self.characters[at] = len(said.rendering.spoken)
+            in_a_word = self.wording.in_a_word(said, self.casting.provider.segment_chars)
+            whole = [in_a_word.encode()]
+            self.prints[at] = self.fingerprints.shorts(whole, voice, speed)[0]
+            self.model_of[at] = self.models.setdefault(voice.model, len(self.models))
+            why = why_refused(text) or refusal or said.refusal or why_refused(said.rendering.spoken)
+            self.refused[at] = why is not None
 
     def _cast(self, batch: Batch, scripts: list[bytes | None], some: slice) -> None:
         for wish, places in _wishes(batch):
@@ -185,8 +215,7 @@ def _wishes(batch: Batch) -> Iterator[tuple[Wish, list[int] | None]]:
         yield _NO_WISH, None
         return
     wishing: dict[Wish, list[int]] = {}
-    wishes = zip(batch.voices, batch.models, batch.languages, batch.speeds, strict=True)
-    for i, wish in enumerate(wishes):
+    for i, wish in enumerate(batch.wishes):
         wishing.setdefault(wish, []).append(i)
     yield from wishing.items()
 

@@ -5,44 +5,59 @@ Whoever speaks the longest script last is waited for by everybody else.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from heapq import heappop, heappush
 from itertools import count
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import trio
 
-Row = TypeVar("Row")
+Part = TypeVar("Part")
+PartOut = TypeVar("PartOut", covariant=True)
+
+
+class Row(Protocol[PartOut]):
+    """What is read, and begun part by part.
+
+    Attributes:
+        size: In any unit; the largest is begun first.
+    """
+
+    @property
+    def size(self) -> int: ...
+
+    def parts(self) -> Iterator[PartOut]:
+        """Give out its parts, each when it is begun."""
+
 
 #: More are read when there are fewer rows than this.
 ROWS = 1024
 
 
-class Tray(Generic[Row]):
+class Tray(Generic[Part]):
     """What workers take their rows from while somebody fills it."""
 
-    def __init__(self, size: Callable[[Row], int], feeding: trio.CancelScope) -> None:
+    def __init__(self, feeding: trio.CancelScope) -> None:
         """Begin without rows.
 
         Args:
-            size: How long a row is, in any unit.
-            feeding: Once this is cancelled, no row is given out any more.
+            feeding: Once this is cancelled, nothing is given out any more.
         """
-        self._size = size
         self._feeding = feeding
-        self._rows: list[tuple[int, int, Row]] = []
+        self._rows: list[tuple[int, int, Row[Part]]] = []
+        self._parts: Iterator[Part] = iter(())
         self._numbers = count()
         self._is_over = False
         self._filled = trio.lowlevel.ParkingLot()
         self._lacking = trio.lowlevel.ParkingLot()
 
-    async def fill(self, batches: Iterator[Sequence[Row]]) -> None:
+    async def fill(self, batches: Iterator[Sequence[Row[Part]]]) -> None:
         """Read batches, each in a thread, as they are needed."""
         try:
             with self._feeding:
                 while batch := await trio.to_thread.run_sync(next, batches, ()):
                     for row in batch:
-                        heappush(self._rows, (-self._size(row), next(self._numbers), row))
+                        heappush(self._rows, (-row.size, next(self._numbers), row))
                     self._filled.unpark_all()
                     while len(self._rows) >= ROWS:
                         await self._lacking.park()
@@ -50,15 +65,18 @@ class Tray(Generic[Row]):
             self._is_over = True
             self._filled.unpark_all()
 
-    async def take(self) -> Row | None:
-        """Return the longest row; None if there will be no more."""
+    async def take(self) -> Part | None:
+        """Return the next part of the row that was begun, or of the longest; None at the end."""
         while not self._feeding.cancel_called:
+            if (part := next(self._parts, None)) is not None:
+                return part
             if self._rows:
                 *_, row = heappop(self._rows)
+                self._parts = row.parts()
                 if len(self._rows) < ROWS:
                     self._lacking.unpark_all()
-                return row
-            if self._is_over:
+            elif self._is_over:
                 break
-            await self._filled.park()
+            else:
+                await self._filled.park()
         return None

@@ -1,355 +1,251 @@
-"""One utterance: segments → attempts → audio → checks → a take for the recorder.
+"""One task that has segments spoken, and brings what becomes of them to the recorder.
 
-A worker is one task with one session. A failed attempt throws the session away;
-a session speaks with one voice for its whole life, because a line in the wrong
-voice is worse than a new connection.
+That is the take of a row, if the row is one segment, or has come to its end with this one;
+else it is a piece of it.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import msgspec
 import trio
 
 from batchtts import errors
-from batchtts.audio.decode import Hearing, Sound, shifted
-from batchtts.audio.pcm import duration_s, peak_dbfs
-from batchtts.audio.write import resample
-from batchtts.model import Correction, Take, Utterance, Word
+from batchtts.audio.decode import Sound
+from batchtts.model import Result, Take, Word
 from batchtts.notices import notice
-from batchtts.review.checks import find_fault
+from batchtts.record import disk
+from batchtts.record.pieces import Facts, Piece
+from batchtts.run.attempts import CUT_SHORT, Attempts
+from batchtts.run.calls import Calls
 from batchtts.run.crew import Crew
-from batchtts.run.notes import Notes
-from batchtts.run.slots import Slot
-from batchtts.text.segment import split
-from batchtts.wire.dialect import Traits
-from batchtts.wire.provider import Manner, Vocabulary
-from batchtts.wire.session import Listener, Session
-from batchtts.wire.tape import FileTape
+from batchtts.run.joining import Whole
+from batchtts.run.notes import Notes, correction
+from batchtts.run.reading import Part, Reading
 
 log = logging.getLogger(__name__)
-
-CUT_SHORT = "audio came after the provider had said that it was done"
-
-#: Times that a key may be refused for one row and be good for others.
-REFUSALS = 5
 
 #: Scripts of a session whose late audio would still be recognized.
 REMEMBERED = 64
 
 
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """What a worker brings back for one segment of several: it is written down on its own."""
+
+    part: Part
+    piece: Piece
+
+
+Outcome = Take | Segment
+
+
 class Worker:
-    """One task's hands: a session that is kept from row to row."""
+    """One task's hands: a session that is kept from segment to segment."""
 
     def __init__(self, crew: Crew, number: int) -> None:
         self._crew = crew
-        self._number = number
         self._place = f"worker-{number}"
-        self._session: Session | None = None
-        self._tape: FileTape | None = None
-        self._resource = ""
-        self._style: _Style | None = None
-        self._done: OrderedDict[str, Correction] = OrderedDict()  # by context
+        self._calls = Calls(crew, number, self._take_back)
+        self._attempts = Attempts(crew, self._place, self._calls, self._take_back)
+        self._done: OrderedDict[str, Part] = OrderedDict()  # by context
 
-    async def take(self, utterance: Utterance) -> Take:
-        """Have an utterance spoken; a failure is a take too.
+    def part(self) -> None:
+        """Let the session go, if there is one, but hear it out."""
+        self._calls.part()
+
+    def hang_up(self) -> None:
+        """Drop the session, if there is one."""
+        self._calls.hang_up()
+
+    async def take(self, part: Part) -> Outcome | None:
+        """Have a segment spoken.
+
+        Returns:
+            What is to be written down: a take if the row has come to its end, be it a
+            failure; None if others are still at work on it.
 
         Raises:
             RunError: no row can be spoken any more.
         """
+        reading = part.reading
+        if reading.is_whole:  # since an earlier run
+            self._crew.note(part, 0)
+            return await self._conclude(reading)
         notes = Notes()
+        reading.begin(notes)
         try:
-            return await self._take(utterance, notes)
+            return await self._take(part, notes)
         finally:
-            spent_usd = self._crew.cost_usd(utterance, notes.characters)
+            spent_usd = self._crew.cost_usd(part.voice.model, notes.characters)
             self._crew.budget.settle(notes.reserved_usd, spent_usd)
 
-    async def _take(self, utterance: Utterance, notes: Notes) -> Take:
+    async def follow(self, outcome: Outcome) -> Take | None:
+        """Go on when something is written down; return what is to be written down then."""
+        if not isinstance(outcome, Segment):
+            return None
+        reading = outcome.part.reading
+        if not outcome.part.is_spoiled:
+            reading.keep(outcome.part.number, outcome.piece.facts)
+        return await self._conclude(reading)
+
+    async def _take(self, part: Part, notes: Notes) -> Outcome | None:
+        reading = part.reading
         try:
-            sound = await self._speak(utterance, notes)
+            sound = await self._attempts.speak(part, notes)
         except errors.BudgetSpent:
             self._crew.stop()
-            nothing = Sound(b"", self._crew.provider.sample_rate_hz)
-            return self._bring(utterance, notes, nothing, status="pending")
+            reading.is_left = True
+            self._free(reading)
+            if not reading.is_alone:
+                return await self._conclude(reading)
+            reading.in_flight -= 1
+            return self._left(reading, notes)
         except errors.UtteranceError as error:
-            facts = {"id": utterance.id, "code": error.code, "error": str(error)}
-            log.warning(
-                "%s failed: %s  code=%s",
-                *(utterance.id, error, error.code),
-                extra=notice("row_failed", self._place, facts, attempts=notes.attempts),
-            )
-            nothing = Sound(b"", self._crew.provider.sample_rate_hz)
-            return self._bring(
-                utterance, notes, nothing, error_code=error.code, error_message=str(error)
-            )
-        take = self._bring(
-            utterance,
-            notes,
-            sound,
+            reading.fail(error, notes)
+            return await self._conclude(reading)
+        bring = self._bring if reading.is_alone else self._piece
+        outcome = bring(part, notes, sound)
+        self._remember(part, notes)
+        return outcome
+
+    async def _conclude(self, reading: Reading) -> Take | None:
+        """End the work on a segment; return the row's take if that was the last one."""
+        reading.in_flight -= 1
+        if reading.in_flight:
+            return None
+        if reading.failure is None and reading.is_whole:
+            whole = await self._join(reading)
+            if whole is not None:
+                return self._bring_joined(reading, whole)
+        if reading.failure is None:
+            return None
+        return self._give_up(reading, reading.notes(), reading.failure)
+
+    async def _join(self, reading: Reading) -> Whole | None:
+        """Put a row together; None if it has failed, be it meanwhile."""
+        try:
+            whole = await trio.to_thread.run_sync(self._crew.join, reading)
+        except errors.UtteranceError as error:
+            reading.fail(error)
+            return None
+        except errors.OutputBroken:
+            if reading.failure is None:
+                raise
+            return None  # a piece was taken away while it was read
+        if reading.failure is None:
+            return whole
+        disk.remove(whole.file)
+        return None
+
+    def _free(self, reading: Reading) -> None:
+        """What was set aside for segments that nobody will begin may be spent on others."""
+        self._crew.budget.settle(reading.prepaid_usd or 0.0, 0.0)
+        reading.prepaid_usd = 0.0
+
+    def _give_up(self, reading: Reading, notes: Notes, error: errors.UtteranceError) -> Take:
+        """The row has failed."""
+        row_id, code = reading.utterance.id, error.code
+        facts = {"id": row_id, "code": code, "error": str(error)}
+        log.warning(
+            "%s failed: %s  code=%s",
+            *(row_id, error, code),
+            extra=notice("row_failed", self._place, facts, attempts=notes.attempts),
+        )
+        self._free(reading)
+        result = self._result(reading, notes)
+        told = msgspec.structs.replace(result, error_code=code, error_message=str(error))
+        return Take.without_audio(reading.utterance, told)
+
+    def _left(self, reading: Reading, notes: Notes) -> Take:
+        """The row is not spoken in this run."""
+        told = msgspec.structs.replace(self._result(reading, notes), status="pending")
+        return Take.without_audio(reading.utterance, told)
+
+    def _bring(self, part: Part, notes: Notes, sound: Sound) -> Take:
+        """The row is whole, and this is all of it."""
+        reading = part.reading
+        reading.in_flight -= 1
+        result = msgspec.structs.replace(
+            self._result(reading, notes),
             status="done",
             peak_dbfs=round(notes.peak_dbfs, 3),
             words=tuple(map(_rounded, sound.words)) or None,
         )
-        self._remember(take, notes)
-        return take
+        reading.result = result
+        return Take(reading.utterance, sound.pcm, sound.sample_rate_hz, result)
 
-    def hang_up(self) -> None:
-        """Drop the session, if there is one."""
-        if self._session is not None:
-            self._session.close()
-            self._session = None
-
-    def part(self) -> None:
-        """Let the session go, if there is one, but hear it out."""
-        if self._session is not None and self._session.is_at_rest:
-            self._crew.connections.start_soon(self._heed, self._session)
-            self._session = None
-        self.hang_up()
-
-    async def _heed(self, session: Session) -> None:
-        try:
-            await session.heed(self._take_back)
-        finally:
-            session.close()
-
-    def _bring(self, utterance: Utterance, notes: Notes, sound: Sound, **verdict: object) -> Take:
-        result = notes.result(utterance, self._crew.provider)
-        return Take(
-            utterance=utterance,
-            pcm=sound.pcm,
-            sample_rate_hz=sound.sample_rate_hz,
-            result=msgspec.structs.replace(result, **verdict),
-        )
-
-    async def _speak(self, utterance: Utterance, notes: Notes) -> Sound:
-        pieces = split(utterance.script, self._crew.provider.segment_chars)
-        notes.segments = len(pieces)
-        heard = []
-        notes.to_send = sum(map(len, pieces))
-        for number, piece in enumerate(pieces):
-            heard.append(await self._speak_segment(utterance, f"{number}", piece, notes))
-            notes.to_send -= len(piece)
-            if notes.is_cut_short:
-                raise errors.Truncated(CUT_SHORT)
-        return _join(heard)
-
-    async def _speak_segment(
-        self, utterance: Utterance, segment: str, piece: str, notes: Notes
-    ) -> Sound:
-        """Try until it is spoken or there is no use in trying."""
-
-        def tell(error: errors.AttemptError, wait_s: float) -> None:
-            log.info(
-                "%s attempt %d: %s; again in %.1f s  code=%s",
-                *(utterance.id, notes.attempts, error, wait_s, error.code),
-                extra=notice(
-                    "attempt_failed",
-                    self._place,
-                    id=utterance.id,
-                    attempt=notes.attempts,
-                    code=error.code,
-                    error=str(error),
-                    wait_s=round(wait_s, 3),
-                ),
-            )
-
-        attempt = partial(self._attempt, utterance, segment, piece, notes)
-        return await self._crew.policy.persist(attempt, tell)
-
-    async def _attempt(self, utterance: Utterance, segment: str, piece: str, notes: Notes) -> Sound:
-        began_at = trio.current_time()
-        self._reserve(utterance, notes)
-        try:
-            sound = await self._try(utterance, segment, piece, notes)
-        except errors.AttemptError as error:
-            self._lose(error, utterance, piece, began_at, notes)
-            raise
-        except errors.QuotaExhausted:
-            self._crew.note(utterance, notes.characters)  # nobody pays for what was refused
-            raise
-        except errors.Unauthorized as error:
-            if not self._crew.breaker.has_succeeded:
-                self._crew.note(utterance, notes.characters)
-                raise
-            notes.refusals += 1
-            others_succeed = self._crew.breaker.in_a_row < notes.refusals - 1
-            if notes.refusals > REFUSALS and others_succeed:
-                self.hang_up()
-                raise errors.VoiceUnavailable(f"{error}, again and again for this row") from error
-            hiccup = errors.NotConnected(f"{error}, though it was taken before")
-            self._lose(hiccup, utterance, piece, began_at, notes)
-            raise hiccup from error
-        notes.characters += len(piece)
-        self._crew.succeeded()
-        return sound
-
-    def _reserve(self, utterance: Utterance, notes: Notes) -> None:
-        """Set aside what it takes to finish this row, as far as it is not yet.
-
-        Raises:
-            BudgetSpent: the run may not spend so much.
-        """
-        whole_usd = self._crew.cost_usd(utterance, notes.characters + notes.to_send)
-        more_usd = whole_usd - notes.reserved_usd
-        if more_usd > 0:
-            if not self._crew.budget.reserve(more_usd):
-                raise errors.BudgetSpent(f"{utterance.id} would cost {more_usd:.6f} USD more")
-            notes.reserved_usd += more_usd
-
-    def _lose(
-        self,
-        error: errors.AttemptError,
-        utterance: Utterance,
-        piece: str,
-        began_at: float,
-        notes: Notes,
-    ) -> None:
-        """Account for an attempt that failed, and throw its session away."""
-        self.hang_up()
-        if error.charged:
-            notes.characters += len(piece)
-        else:
-            self._crew.note(utterance, notes.characters)
-        self._crew.failed(error, began_at)
-
-    async def _try(self, utterance: Utterance, segment: str, piece: str, notes: Notes) -> Sound:
-        """Speak a segment once and make sure that it is all there."""
-        style = self._style_of(utterance)
-        hearing = Hearing(style.traits.raw_hz, style.traits.raw_encoding)
-        slot = Slot(self._crew.slots, notes.to_send if notes.is_begun else 0)
-        listener = Listener(
-            hear=hearing.hear,
-            said=slot.release,
-            late=lambda context: self._cut_short(context, notes),
-            time=hearing.time,
-        )
-        await self._connect(style, notes)
-        try:
-            notes.queue_s += await slot.acquire()
-            session = await self._connect(style, notes)  # it may have closed meanwhile
-            context = self._new_context(utterance, segment, notes)
-            notes.attempts += 1
-            self._crew.note(utterance, notes.characters + len(piece))
-            timeline = await session.speak(piece, context, listener)
-        except errors.RateLimited as error:
-            self._crew.refused(slot, error)
-            raise
-        finally:
-            slot.release()
-        sound = hearing.plain_sound() or await _in_thread(hearing.sound)
-        loudest_dbfs = peak_dbfs(sound.pcm)
-        fault = find_fault(
-            loudest_dbfs,
-            duration_s(sound.pcm, sound.sample_rate_hz),
-            piece,
-            speed=utterance.speed,
-        )
-        if fault is not None:
-            raise fault
-        slot.succeeded()
-        notes.peak_dbfs = max(notes.peak_dbfs, loudest_dbfs)
-        notes.heard(timeline)
-        return sound
-
-    def _style_of(self, utterance: Utterance) -> _Style:
-        """How an utterance is spoken, which is mostly how the last one was."""
-        style, crew = self._style, self._crew
-        if style is None or (style.manner.voice, style.manner.speed) != (
-            utterance.voice,
-            utterance.speed,
-        ):
-            manner = crew.manner(utterance)
-            dialect = crew.provider.dialect(manner)
-            style = self._style = _Style(manner, dialect, dialect.traits, dialect.resource)
-        return style
-
-    async def _connect(self, style: _Style, notes: Notes) -> Session:
-        """Return a session that speaks as it is wanted."""
-        session, suits = self._session, self._resource == style.resource
-        if session is not None and suits and session.reusable:
-            session.adopt(style.dialect)
-            if self._tape is not None:
-                self._tape.turn(style.manner)
-            return session
-        self.part()
-        began_at, crew = trio.current_time(), self._crew
-        self._tape = crew.recorder.tape(self._number, style.manner) if crew.recorder else None
-        self._session = await crew.line.call(crew.connections, style.dialect, self._tape)
-        self._resource = style.resource
-        notes.connect_s += trio.current_time() - began_at
-        return self._session
-
-    def _new_context(self, utterance: Utterance, segment: str, notes: Notes) -> str:
-        """Name one attempt; the name is its own across workers, runs and machines."""
-        context = f"{self._crew.take_of(utterance)}-{segment}-{notes.attempts}"
-        notes.contexts.append(context)
-        return context
-
-    def _remember(self, take: Take, notes: Notes) -> None:
-        """Keep what would have to be said if this take proves to be cut short."""
+    def _bring_joined(self, reading: Reading, whole: Whole) -> Take:
+        """The same, of a row whose segments were put together."""
         result = msgspec.structs.replace(
-            take.result,
-            status="failed",
-            characters_sent=0,  # the line that this one corrects has them
-            cost_usd=None if take.result.is_unpriced else 0.0,
-            peak_dbfs=None,
-            error_code=errors.Truncated.code,
-            error_message=CUT_SHORT,
+            self._result(reading, reading.notes()),
+            status="done",
+            peak_dbfs=round(whole.peak_dbfs, 3),
+            frames=whole.frames,
+            bytes=whole.bytes,
+            sha256=whole.sha256,
+            words=tuple(map(_rounded, whole.words)) or None,
+            cues=whole.cues,
         )
-        for context in notes.contexts:
-            self._done[context] = Correction(take.utterance.row, result)
+        reading.result = result
+        return Take(reading.utterance, b"", whole.sample_rate_hz, result, whole.file)
+
+    def _result(self, reading: Reading, notes: Notes) -> Result:
+        """All but the verdict; of characters those that no line tells of yet."""
+        crew, untold, voice = self._crew, reading.sent.minus(reading.told), reading.voice
+        return msgspec.structs.replace(
+            notes.result(reading.utterance, crew.provider),
+            model=voice.model,
+            voice=voice.name,
+            language=voice.language,
+            segments=len(reading.pieces),
+            characters_sent=untold.characters,
+            cost_usd=untold.cost_usd,
+            context=reading.context(crew.take_of(reading.utterance), notes),
+        )
+
+    def _piece(self, part: Part, notes: Notes, sound: Sound) -> Segment:
+        """A segment of several, and what is to be remembered of it."""
+        reading = part.reading
+        facts = Facts(
+            sample_rate_hz=sound.sample_rate_hz,
+            peak_dbfs=round(notes.peak_dbfs, 3),
+            attempts=notes.attempts,
+            queue_s=notes.queue_s,
+            connect_s=notes.connect_s,
+            ttfa_s=notes.ttfa_s,
+            synth_s=notes.synth_s,
+            context=notes.contexts[-1],
+            words=sound.words,
+            is_timed=self._crew.word_timestamps,
+        )
+        name = reading.names[part.number]
+        return Segment(part, Piece(reading.folder, name, facts, sound.pcm))
+
+    def _remember(self, part: Part, notes: Notes) -> None:
+        """Keep what would have to be said if this segment proves to be cut short."""
+        self._done.update(dict.fromkeys(notes.contexts, part))
         while len(self._done) > REMEMBERED:
             self._done.popitem(last=False)
 
-    def _cut_short(self, context: str, notes: Notes) -> None:
-        """A script that was taken for complete goes on after all: take that back."""
-        if context in notes.contexts:
-            notes.is_cut_short = True
-        else:
-            self._take_back(context)
-
     def _take_back(self, context: str) -> None:
-        """The same, of a script that was handed over."""
-        if context in self._done:
-            correction = self._done.pop(context)
-            facts = {"id": correction.result.id, "code": errors.Truncated.code, "error": CUT_SHORT}
-            taken_back = notice("row_taken_back", self._place, facts)
-            log.warning("%s: %s", correction.result.id, CUT_SHORT, extra=taken_back)
-            self._crew.corrections.append(correction)
-
-
-def _join(sounds: Sequence[Sound]) -> Sound:
-    """Put the segments of a script together, at the rate of the first one."""
-    if len(sounds) == 1:
-        return sounds[0]
-    rate_hz, seconds = sounds[0].sample_rate_hz, 0.0
-    heard, words = [], list[Word]()
-    for sound in sounds:
-        heard.append(resample(sound.pcm, sound.sample_rate_hz, rate_hz))
-        words += shifted(sound.words, seconds)
-        seconds += duration_s(heard[-1], rate_hz)
-    return Sound(b"".join(heard), rate_hz, tuple(words))
-
-
-async def _in_thread(decode: Callable[[], Sound]) -> Sound:
-    """Decode beside the event loop, which has other sockets to read."""
-    return await trio.to_thread.run_sync(decode)
+        """A script that was handed over goes on after all: it was not whole."""
+        part = self._done.pop(context, None)
+        if part is None:
+            return
+        reading = part.reading
+        facts = {"id": reading.utterance.id, "code": errors.Truncated.code, "error": CUT_SHORT}
+        taken_back = notice("row_taken_back", self._place, facts)
+        log.warning("%s: %s", reading.utterance.id, CUT_SHORT, extra=taken_back)
+        if reading.result is None:
+            reading.spoil(part.number, errors.Truncated(CUT_SHORT), self._crew.pieces)
+        else:
+            told = correction(reading.utterance.row, reading.result, errors.Truncated(CUT_SHORT))
+            self._crew.corrections.append(told)
 
 
 def _rounded(word: Word) -> Word:
     return Word(word.text, round(word.start_s, 3), round(word.end_s, 3))
-
-
-@dataclass(frozen=True, slots=True)
-class _Style:
-    """How utterances are spoken, and what follows from it."""
-
-    manner: Manner
-    dialect: Vocabulary
-    traits: Traits
-    resource: str

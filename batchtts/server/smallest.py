@@ -21,6 +21,7 @@ from batchtts.server.casting import NotAvailable, Role
 from batchtts.server.conversation import Action, After, Close, Frame, Say, Send
 from batchtts.server.house import TurnedAway, Visit
 from batchtts.server.timings import spread
+from batchtts.text.rendering import Rendering
 from batchtts.text.segment import split
 from batchtts.wire.lightning import BASE, LANGUAGES, LIGHTNING_VOICES, PRO, TIMED
 
@@ -320,12 +321,12 @@ class Smallest:
 
 def _items(task: _Task, role: Role, framing: Smallest) -> Iterator[Say]:
     request = task.request
-    for number, piece in enumerate(split(request.text, _PIECE)):
+    for number, piece in enumerate(split(Rendering.of(request.text), _PIECE, "")):
         yield Say(
             item=f"{task.name}.{number}" if number else task.name,
             context=request.request_id or task.name,
             named=request.request_id is not None,
-            text=piece,
+            text=request.text[piece.start : piece.end],
             role=role,
             speed=request.speed,
             framing=framing,

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 
-# A letter or a digit of any writing system: a word character that is no underscore.
-_SPOKEN = re.compile(r"[^\W_]")
+#: A letter or a digit of any writing system: a word character that is no underscore.
+SPOKEN = re.compile(r"[^\W_]")
 
 
 def why_unspeakable(script: str | None) -> str | None:
     """Return why nothing can be spoken, in one short phrase, or None if something can."""
     if script is None:
         return "script is null"
-    if _SPOKEN.search(script):
+    if SPOKEN.search(script):
         return None
     if not script:
         return "script is empty"

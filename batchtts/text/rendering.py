@@ -81,18 +81,32 @@ class Rendering:
         if start < end:
             return int(begins[start]), int(ends[end - 1])
         place = int(begins[start]) if start < len(begins) else len(self.script)
-        return place, place
+        is_within = 0 < start < len(begins) and ends[start - 1] > place
+        return place, int(ends[start - 1]) if is_within else place
 
     def may_cut(self, at: int) -> bool:
         """Whether the text may be cut before ``spoken[at]``: not within a replacement."""
         if self.begins is None or self.ends is None or not 0 < at < len(self.spoken):
             return True
-        return bool(self.ends[at - 1] <= self.begins[at])
+        if self.ends[at - 1] > self.begins[at]:
+            return False
+        # What was put in stands for no character: both ends of its part are one place.
+        return bool(self.begins[at - 1] < self.ends[at])
+
+    def spoken_at(self, place: int) -> int:
+        """Where what is spoken for ``script[place:]`` begins."""
+        if self.begins is None:
+            return min(place, len(self.spoken))
+        return int(np.searchsorted(self.begins, place))
 
     def script_at(self, at: int) -> int:
-        """Where a cut before ``spoken[at]`` cuts the script; what is not spoken stays before it."""
+        """Where a cut before ``spoken[at]`` cuts the script.
+
+        What is not spoken goes with what comes after it, as an opening mark does. All
+        that a replacement stands for goes with the first part of it.
+        """
         if at <= 0:
             return 0
         if at >= len(self.spoken):
             return len(self.script)
-        return at if self.begins is None else int(self.begins[at])
+        return at if self.ends is None else int(self.ends[at - 1])

@@ -37,12 +37,14 @@ class Manner:
     Attributes:
         word_timestamps: Whether the times of words are wanted, where they can be had.
         options: What the user asked for beyond that; checked against the provider's own.
+        pronunciations: Words and how they are read, for a voice that takes them.
     """
 
     voice: Voice
     speed: float = 1.0
     word_timestamps: bool = False
     options: Mapping[str, object] = field(default_factory=dict)
+    pronunciations: Mapping[str, str] = field(default_factory=dict)
 
 
 class NoOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -86,6 +88,8 @@ class Provider:
         open_voices: A voice beyond those listed, by its name and model; None if
             there can be none of that name.
         languages: Model → languages that all its voices read, the first one by default.
+        pronounces: Whether a model takes words and how they are read; for the others the
+            words are replaced in the text.
     """
 
     name: str
@@ -107,6 +111,7 @@ class Provider:
     open_models: bool = False
     open_voices: Callable[[str, str | None], Voice | None] | None = None
     languages: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    pronounces: Callable[[str], bool] = lambda model: False
 
     def check_options(self, options: Mapping[str, object]) -> None:
         """Refuse options that the provider does not have.

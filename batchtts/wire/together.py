@@ -9,7 +9,7 @@ Source: Together's WebSocket guide and API reference for text to speech.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
@@ -27,6 +27,8 @@ PATH = "/v1/audio/speech/websocket"
 RATE_HZ = 24_000
 
 #: What a failed frame's code means; anything else is judged by its type.
+_DICTIONARY = "pronunciation_dict"
+
 _FAULTS = {
     "invalid_api_key": Fault.KEY,
     "missing_api_key": Fault.KEY,
@@ -127,6 +129,8 @@ class Together:
     def of(cls, manner: Manner) -> Together:
         """Return the dialect of a connection that speaks in this manner."""
         options = read_options(manner, Options)
+        if manner.pronunciations and _pronounces(manner.voice.model):
+            options = _with_pronunciations(options, manner.pronunciations)
         return cls(manner.voice, manner.speed, options, manner.word_timestamps)
 
     @property
@@ -226,6 +230,22 @@ class Together:
         return Failed(reason, Fault.VOICE)
 
 
+def _pronounces(model: str) -> bool:
+    """Whether a model is known to take a ``pronunciation_dict``.
+
+    Together documents it for "some models", and names none; its form is that of MiniMax.
+    """
+    return model.lower().startswith("minimax/")
+
+
+def _with_pronunciations(options: Options, words: Mapping[str, str]) -> Options:
+    """Options that ask for these, too; what the user has written comes first."""
+    own = options.extra_params.get(_DICTIONARY, [])
+    told = [*(own if isinstance(own, list) else [own]), *map("/".join, words.items())]
+    extra = {**options.extra_params, _DICTIONARY: told}
+    return msgspec.structs.replace(options, extra_params=extra)
+
+
 def _words(said: _Message) -> tuple[Word, ...]:
     """The timings of a message; one client of the vendor's finds them one level down."""
     told = said.timestamps or said
@@ -269,4 +289,5 @@ PROVIDER = Provider(
     prices_as_of=prices.AS_OF,
     options=Options,
     inaudible=frozenset({"linger_s"}),
+    pronounces=_pronounces,
 )
