@@ -10,7 +10,6 @@ import os
 import signal
 import sys
 from functools import partial
-from importlib import import_module
 from itertools import pairwise
 from types import TracebackType
 
@@ -19,10 +18,12 @@ import click
 from batchtts import __version__
 from batchtts.cli import streams
 from batchtts.cli.flags import Tongue
+from batchtts.cli.groups import OnDemand
 from batchtts.errors import BatchttsError, Exit, UsageError, one_line
 
 #: Command → its line in `batchtts --help`.
 COMMANDS = {
+    "book": "Make a manifest of a book.",
     "run": "Speak every script that is not spoken yet.",
     "plan": "Say what a run would do and cost; connect to nothing.",
     "status": "Say what has become of a job.",
@@ -36,26 +37,9 @@ COMMANDS = {
 }
 
 
-class _Group(click.Group):
-    """Imports a command when it is asked for."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        command = getattr(import_module(f"batchtts.cli.{cmd_name}"), cmd_name)
-        assert isinstance(command, click.Command)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
-
-
 @click.group(
-    cls=_Group,
+    cls=OnDemand,
+    told=COMMANDS,
     context_settings={
         "help_option_names": ["-h", "--help"],
         "max_content_width": 88,
