@@ -28,6 +28,7 @@ COMMANDS = {
     "plan": "Say what a run would do and cost; connect to nothing.",
     "status": "Say what has become of a job.",
     "check": "Read everything back, and say what is not as recorded.",
+    "export": "Make an audiobook, or subtitles, of what is spoken.",
     "transcribe": "Write down what is said in sound files.",
     "serve": "Be a provider, on this machine.",
     "providers": "List the providers.",

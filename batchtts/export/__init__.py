@@ -1,0 +1,1 @@
+"""Finished audio in other shapes, made of an output directory at no cost."""
