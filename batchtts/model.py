@@ -177,6 +177,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     segment: int | None = None  # the line is about one of several, and the row is as it was
     take_characters: int = 0  # of such lines: what all lines of this take tell of, up to this
     take_usd: float | None = 0.0  # the same
+    more_at: int | None = None  # of such lines: address of the line with words and cues
 
     def taken_back(self, path: str | None) -> Result:
         """The line that this audio counts no more; what was sent is told of as before."""

@@ -25,7 +25,7 @@ from batchtts.record.lines import Header
 from batchtts.record.pieces import Pieces, folder_of
 from batchtts.record.store import Store
 from batchtts.run.agenda import Agenda
-from batchtts.run.mending import spent
+from batchtts.run.mending import conclusion, lightened, spent
 from batchtts.run.notes import unspoken
 from batchtts.run.worker import Outcome, Segment
 
@@ -144,10 +144,11 @@ class Books:
         reading, number = segment.part.reading, segment.part.number
         row, cost = reading.utterance.row, self.agenda.casting.provider.cost_usd
         plan, sent = self.agenda.plan, self.begun.sent(take_of(self.name, row))
-        [last] = self.ledger.results([max(int(plan.addresses[row]), int(plan.replaces[row]))])
+        address = max(int(plan.addresses[row]), int(plan.replaces[row]))
+        [last] = self.ledger.results([address])
         told = reading.tell(number, cost)
         return msgspec.structs.replace(
-            spent(sent, last),
+            spent(sent, lightened(last, address)),
             characters_sent=told.characters,
             cost_usd=told.cost_usd,
             context=segment.piece.facts.context,
@@ -321,15 +322,15 @@ class Books:
         """Write down what was sent for rows that were dropped in flight, or left."""
         plan = self.agenda.plan
         left = [sent.rest() for sent in self.begun.unsettled()]
-        dropped = [sent for sent in left if sent.characters_sent]
-        rows = [sent.row for sent in dropped]
-        last = np.maximum(plan.addresses[rows], plan.replaces[rows])
-        told = map(spent, dropped, self.ledger.results(last.tolist()))
-        addresses = self.ledger.append(told) if dropped else []
-        for row, sent, address in zip(rows, dropped, addresses, strict=True):
-            self.spoken.characters += sent.characters_sent
-            self.spoken.cost_usd += sent.cost_usd or 0.0
-            plan.restate(row, address, sent.characters_sent, sent.cost_usd)
+        rows = [sent.row for sent in left]
+        last = self.ledger.results(np.maximum(plan.addresses[rows], plan.replaces[rows]).tolist())
+        ends = [conclusion(self.ledger, *each) for each in zip(left, last, strict=True)]
+        told = [(row, end) for row, end in zip(rows, ends, strict=True) if end is not None]
+        addresses = self.ledger.append(end for _, end in told) if told else []
+        for (row, end), address in zip(told, addresses, strict=True):
+            self.spoken.characters += end.characters_sent
+            self.spoken.cost_usd += end.cost_usd or 0.0
+            plan.restate(row, address, end.characters_sent, end.cost_usd)
         self.begun.clear()
 
     def begin(self, header: Header) -> None:

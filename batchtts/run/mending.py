@@ -9,12 +9,14 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
+from batchtts.errors import LedgerBroken
 from batchtts.job.plan import Ints
 from batchtts.model import Result
 from batchtts.notices import notice
@@ -91,12 +93,45 @@ def _settle(ledger: Ledger, layout: Layout, memory: Memory) -> Iterator[Result]:
     for sent in begun.left(layout.begun):
         last = _last(ledger, memory, sent.id)
         unsettled = sent.unsettled_by(last)
-        if unsettled is None:
-            continue
-        if last is None or last.path != sent.path:
+        if unsettled is not None and (last is None or last.path != sent.path):
             _remove(layout.root, sent.path)
-        if unsettled.characters_sent:
-            yield spent(unsettled, last)
+        told = conclusion(ledger, unsettled, last)
+        if told is not None:
+            yield told
+
+
+def conclusion(ledger: Ledger, rest: Sent | None, last: Result | None) -> Result | None:
+    """The line that ends a take which came to nothing; None if there is nothing to say.
+
+    Args:
+        rest: What the ledger does not tell of, if anything.
+        last: The last line about the row.
+    """
+    whole = _whole(ledger, last)
+    if rest is not None and rest.characters_sent:
+        return spent(rest, whole)
+    if whole is None or whole is last:
+        return None
+    return msgspec.structs.replace(whole, characters_sent=0, cost_usd=0.0)
+
+
+def _whole(ledger: Ledger, last: Result | None) -> Result | None:
+    """A line with the words and cues that it has left to an earlier one."""
+    if last is None or last.more_at is None:
+        return last
+    more = None
+    with suppress(LedgerBroken):  # lines that were damaged were taken out: all have moved
+        [more] = ledger.results([last.more_at])
+    if more is None or (more.id, more.sha256) != (last.id, last.sha256):
+        return msgspec.structs.replace(last, more_at=None)
+    return msgspec.structs.replace(last, words=more.words, cues=more.cues, more_at=None)
+
+
+def lightened(last: Result | None, address: int) -> Result | None:
+    """The line at *address* for lines that say the same again and again: without what is long."""
+    if last is None or last.more_at is not None or not (last.words or last.cues):
+        return last
+    return msgspec.structs.replace(last, words=None, cues=None, more_at=address)
 
 
 def spent(sent: Sent, last: Result | None) -> Result:
