@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from batchtts.errors import Truncated
+from batchtts.model import Cue, Result, Word
+from batchtts.run.notes import correction
 from tests.e2e import (
     TONE,
     Row,
@@ -66,3 +69,10 @@ def test_who_asks_for_them_no_longer_has_none_and_pays_for_nothing_again(
     assert kill_and_finish(tmp_path, server, (TIMED,), ())["words"] is None
     again = len(server.commits()) - len({commit["text"] for commit in server.commits()})
     assert again <= 2
+
+
+def test_a_row_that_is_taken_back_tells_of_no_words_nor_segments() -> None:
+    words, cues = (Word("Call", 0.0, 0.5),), (Cue(0, 4, 0.0, 0.5),)
+    told = Result(id="long", status="done", words=words, cues=cues)
+    failed = correction(0, told, Truncated("cut short")).result
+    assert (failed.status, failed.words, failed.cues) == ("failed", None, None)

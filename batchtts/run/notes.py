@@ -83,6 +83,7 @@ def correction(row: int, result: Result, error: UtteranceError) -> Correction:
         frames=None,
         bytes=None,
         sha256=None,
+        words=None,
         cues=None,
         error_code=error.code,
         error_message=str(error),
