@@ -250,7 +250,8 @@ class Speech:
     async def _record(self, crew: Crew, outcomes: Sequence[Outcome]) -> None:
         corrections = list(crew.corrections)
         await self.books.record(outcomes, corrections)
-        del crew.corrections[: len(corrections)]  # not before: there may be no room for a take
+        told = self.agenda.plan.settled  # a take may still be waiting, or there was no room for it
+        crew.corrections[: len(corrections)] = [it for it in corrections if not told[it.row]]
 
     async def _obey_signals(
         self, stop: Stop, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
