@@ -18,14 +18,14 @@ from batchtts.export.loudness import (
     Setting,
     Target,
     corrected,
-    first_setting,
+    first_settings,
     of_loudness,
     parse_target,
     wrong_ends,
     wrong_levels,
 )
 from batchtts.export.meter import Meter, decibels
-from batchtts.export.orders import SILENCE_DB, Figures
+from batchtts.export.orders import SILENCE_DB, Figures, Measured
 
 GOOD = Figures(
     duration_s=60.0,
@@ -44,6 +44,12 @@ def but(**figures: float | None) -> Figures:
     return msgspec.structs.replace(GOOD, **figures)
 
 
+def first(figures: Figures, target: Target, *, margin_db: float) -> Setting:
+    """What is done to a book of one chapter."""
+    (setting,) = first_settings([Measured([figures], figures)], target, margin_db=margin_db)
+    return setting
+
+
 @pytest.mark.parametrize(
     ("said", "target"),
     [("acx", ACX), ("Podcast", PODCAST), ("-18", BOOK), ("-18 LUFS", BOOK)],
@@ -60,44 +66,44 @@ def test_what_is_no_target_is_refused(said: str) -> None:
 
 def test_a_chapter_whose_peaks_allow_it_is_only_multiplied() -> None:
     soft = but(lufs=-30.0, peak_dbfs=-20.0)
-    assert first_setting(soft, BOOK, is_lossy=True) == Setting(12.0, None)
+    assert first(soft, BOOK, margin_db=1.0) == Setting(12.0, None)
 
 
 def test_a_chapter_whose_peaks_do_not_is_limited_with_a_margin() -> None:
     soft = but(lufs=-30.0, peak_dbfs=-10.0)
-    assert first_setting(soft, BOOK, is_lossy=True) == Setting(12.0, -2.0)
-    assert first_setting(soft, BOOK, is_lossy=False) == Setting(12.0, -1.2)
+    assert first(soft, BOOK, margin_db=1.0) == Setting(12.0, -2.0)
+    assert first(soft, BOOK, margin_db=0.2) == Setting(12.0, -1.2)
 
 
 def test_the_level_of_acx_is_that_of_all_samples() -> None:
-    assert first_setting(but(rms_dbfs=-26.5, peak_dbfs=-20), ACX, is_lossy=True).gain_db == 6.5
+    assert first(but(rms_dbfs=-26.5, peak_dbfs=-20), ACX, margin_db=1.0).gain_db == 6.5
 
 
 def test_silence_is_left_as_it_is() -> None:
     silent = but(lufs=None, rms_dbfs=SILENCE_DB, peak_dbfs=SILENCE_DB)
-    assert first_setting(silent, ACX, is_lossy=True) == Setting(0.0, None)
-    assert corrected(Setting(0.0), silent, ACX, is_lossy=True) is None
+    assert first(silent, ACX, margin_db=1.0) == Setting(0.0, None)
+    assert corrected(Setting(0.0), silent, ACX, margin_db=1.0) is None
     assert wrong_levels(silent, BOOK) == [
         "nothing in it can be heard, or too little to be measured"
     ]
 
 
 def test_what_is_at_the_target_is_not_made_again() -> None:
-    assert corrected(Setting(3.0), but(lufs=-18.4), BOOK, is_lossy=True) is None
+    assert corrected(Setting(3.0), but(lufs=-18.4), BOOK, margin_db=1.0) is None
 
 
 def test_what_came_out_too_soft_is_made_louder_by_as_much() -> None:
-    found = corrected(Setting(3.0, -2.0), but(lufs=-19.25), BOOK, is_lossy=True)
+    found = corrected(Setting(3.0, -2.0), but(lufs=-19.25), BOOK, margin_db=1.0)
     assert found == Setting(4.25, -2.0)
 
 
 def test_a_peak_that_came_out_too_high_is_limited_next_time() -> None:
-    found = corrected(Setting(3.0), but(true_peak_dbfs=-0.5), BOOK, is_lossy=True)
+    found = corrected(Setting(3.0), but(true_peak_dbfs=-0.5), BOOK, margin_db=1.0)
     assert found == Setting(3.0, -2.0)
 
 
 def test_a_peak_above_a_limit_takes_the_limit_down_by_as_much_and_some() -> None:
-    found = corrected(Setting(3.0, -2.0), but(true_peak_dbfs=-0.5), BOOK, is_lossy=True)
+    found = corrected(Setting(3.0, -2.0), but(true_peak_dbfs=-0.5), BOOK, margin_db=1.0)
     assert found == Setting(3.0, -2.6)
 
 
@@ -107,7 +113,7 @@ def test_a_correction_never_asks_for_what_it_has(
 ) -> None:
     figures = but(lufs=lufs, true_peak_dbfs=peak)
     setting = Setting(gain, ceiling)
-    found = corrected(setting, figures, BOOK, is_lossy=True)
+    found = corrected(setting, figures, BOOK, margin_db=1.0)
     assert found != setting
     if peak <= BOOK.ceiling_db and abs(lufs - BOOK.aim_db) <= 0.5:
         assert found is None

@@ -25,10 +25,10 @@ from batchtts.export.assembly import Assembly
 from batchtts.export.book import Chapter
 from batchtts.export.encode import Child, Children, require_encoder
 from batchtts.export.levels import Heard, gains_db, steps, voices
-from batchtts.export.loudness import Setting, corrected, first_setting, wrong_ends, wrong_levels
+from batchtts.export.loudness import Setting, corrected, first_settings, wrong_ends, wrong_levels
 from batchtts.export.orders import (
     Encode,
-    Figures,
+    Inspect,
     Marked,
     Measure,
     Measured,
@@ -145,6 +145,8 @@ class _Maker:
     ) -> None:
         self._assembly = assembly
         self._book = assembly.book
+        #: What it is before it becomes more samples of the same.
+        self._plain = assembly.at(self._book.sample_rate_hz)
         self._recipe = recipe
         self._pool = pool
         self._children = children
@@ -153,7 +155,7 @@ class _Maker:
         self._cover = None if cover is None else Picture(cover, self._book.cover_type)
         self._voices: list[Levelled] = []
         self._gains: dict[str, float] = {}
-        self._done_bytes = 0
+        self._done_s = 0.0
         self._all_s = 0.0
 
     def make_all(self, tracks: Sequence[Track]) -> list[MadeFile]:
@@ -164,7 +166,8 @@ class _Maker:
         lengths = [self._pool.submit(self._assembly.duration_s, chapter) for chapter in chapters]
         self._all_s = 2 * sum(_results(lengths))
         figures = _results([self._pool.submit(self._measure, chapter) for chapter in chapters])
-        settings = iter([self._first(each) for each in figures])
+        target, margin_db = self._recipe.target, self._recipe.margin_db
+        settings = iter(first_settings(figures, target, margin_db=margin_db))
         made = [
             self._pool.submit(self._make, track, [next(settings) for _ in track.chapters])
             for track in tracks
@@ -189,24 +192,24 @@ class _Maker:
 
     def _loudness_of(self, heard: Heard) -> float | None:
         with self._children.lent() as child:
-            order = Measure(self._assembly.sample_rate_hz)
-            lufs = child.measure(order, heard.sample(self._assembly), lambda size_bytes: None).lufs
-        return None if lufs is None else round(lufs, 2)
+            order = Measure(self._plain.sample_rate_hz)
+            measured = child.measure(order, heard.sample(self._plain))
+        return rounded(measured.whole).lufs
 
-    def _steps(self, chapters: Sequence[Chapter]) -> list[Step]:
-        return steps(self._assembly.place(*chapters), self._gains) if self._gains else []
+    def _steps(self, assembly: Assembly, chapters: Sequence[Chapter]) -> list[Step]:
+        return steps(assembly.place(*chapters), self._gains) if self._gains else []
 
-    def _measure(self, chapter: Chapter) -> Figures:
-        order = Measure(self._recipe.sample_rate_hz, self._steps([chapter]))
+    def _measure(self, chapter: Chapter) -> Measured:
+        order = Measure(self._plain.sample_rate_hz, self._steps(self._plain, [chapter]))
         with self._children.lent() as child:
-            return child.measure(order, self._assembly.pcm(chapter), self._count)
+            return child.measure(order, self._counted(self._plain, [chapter]))
 
-    def _count(self, size_bytes: int) -> None:
-        self._done_bytes += size_bytes
-        self._watch(self._done_bytes / 2 / self._recipe.sample_rate_hz, self._all_s)
-
-    def _first(self, figures: Figures) -> Setting:
-        return first_setting(figures, self._recipe.target, is_lossy=self._recipe.is_lossy)
+    def _counted(self, assembly: Assembly, chapters: Sequence[Chapter]) -> Iterator[bytes]:
+        """Yield the audio, and tell how much of it there was."""
+        for block in assembly.pcm(*chapters):
+            yield block
+            self._done_s += len(block) / 2 / assembly.sample_rate_hz
+            self._watch(self._done_s, self._all_s)
 
     def _make(self, track: Track, settings: list[Setting]) -> MadeFile:
         """Write a file until it measures as it should, and no longer than is sensible."""
@@ -221,9 +224,9 @@ class _Maker:
 
     def _better(self, take: _Take) -> list[Setting] | None:
         """What to do instead, if anything of it is not as it should be."""
-        target, is_lossy = self._recipe.target, self._recipe.is_lossy
+        target, margin_db = self._recipe.target, self._recipe.margin_db
         found = [
-            corrected(setting, figures, target, is_lossy=is_lossy)
+            corrected(setting, figures, target, margin_db=margin_db)
             for setting, figures in zip(take.settings, take.measured.parts, strict=True)
         ]
         if not any(found):
@@ -244,10 +247,13 @@ class _Maker:
             language=self._book.language,
             cover=self._cover,
             oversampling=1 if self._recipe.target.of_samples else _OVERSAMPLING,
-            steps=self._steps(track.chapters),
+            steps=self._steps(self._assembly, track.chapters),
         )
-        child.encode(order, self._assembly.pcm(*track.chapters), self._count)
-        measured = child.inspect(scratch, [mark.end_s for mark in marks])
+        child.encode(order, self._counted(self._assembly, track.chapters))
+        of_samples = self._recipe.target.of_samples
+        ends_s = [mark.end_s for mark in marks]
+        inspection = Inspect(f"{scratch}", ends_s, finds_true_peaks=not of_samples)
+        measured = child.inspect(inspection)
         _compare(track.path, marks, measured, self._recipe.sample_rate_hz)
         return _Take(settings, measured)
 

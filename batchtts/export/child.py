@@ -31,7 +31,6 @@ from batchtts.export.orders import (
     Encode,
     Inspect,
     Measure,
-    Measured,
     Order,
     Refused,
     read_order,
@@ -96,14 +95,13 @@ class _Work:
                     files.check_cover(order.cover)
                 return Done()
             case Measure():
-                figures = files.measure(self._audio(order), order.sample_rate_hz)
-                return Measured([figures], figures)
+                return files.measure(self._audio(order), order.sample_rate_hz)
             case Encode():
                 self.written.add(order.path)
                 files.encode(order, self._audio(order))
                 return Done()
             case Inspect():
-                return files.inspect(order.path, order.ends_s, self._check)
+                return files.inspect(order, self._check)
 
     def answer(self, order: Order) -> Answer:
         """Do as told, or say why not."""

@@ -12,7 +12,7 @@ import queue
 import select
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,7 +26,6 @@ from batchtts.export.orders import (
     Answer,
     Check,
     Encode,
-    Figures,
     Inspect,
     Measure,
     Measured,
@@ -42,9 +41,6 @@ INSTALL = "pip install 'batchtts[audiobook]'"
 
 _CHILD = "batchtts.export.child"
 _PATIENCE_S = 10.0
-
-#: Told how many bytes of audio have gone to a child.
-Watch = Callable[[int], None]
 
 
 def require_encoder() -> None:
@@ -88,20 +84,20 @@ class Child:
         """
         self._do(Check(format, cover), "cover")
 
-    def measure(self, order: Measure, pcm: Iterable[bytes], watch: Watch) -> Figures:
+    def measure(self, order: Measure, pcm: Iterable[bytes]) -> Measured:
         """Measure mono s16le audio."""
-        answer = self._do(order, "loudness", pcm, watch)
+        answer = self._do(order, "loudness", pcm)
         assert isinstance(answer, Measured)
-        return answer.whole
+        return answer
 
-    def encode(self, order: Encode, pcm: Iterable[bytes], watch: Watch) -> None:
+    def encode(self, order: Encode, pcm: Iterable[bytes]) -> None:
         """Write mono s16le audio to a file, which is durable when it is done.
 
         Raises:
             OutputBroken: the disk does not take it.
         """
         path = Path(order.path)
-        self._do(order, order.path, pcm, watch)
+        self._do(order, order.path, pcm)
         with disk.telling(path):
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             try:
@@ -109,9 +105,9 @@ class Child:
             finally:
                 os.close(descriptor)
 
-    def inspect(self, path: Path, ends_s: list[float]) -> Measured:
-        """Read a file back; measure it in stretches that end there."""
-        answer = self._do(Inspect(f"{path}", ends_s), f"{path}")
+    def inspect(self, order: Inspect) -> Measured:
+        """Read a file back, and measure it."""
+        answer = self._do(order, order.path)
         assert isinstance(answer, Measured)
         return answer
 
@@ -120,11 +116,10 @@ class Child:
         order: Order,
         where: str,
         pcm: Iterable[bytes] | None = None,
-        watch: Watch | None = None,
     ) -> Answer:
         try:
             self._send(spell_order(order))
-            if pcm is not None and watch is not None and self._sent(pcm, watch):
+            if pcm is not None and self._sent(pcm):
                 self._send(HEAD.pack(END, 0))
             answer = self._answer()
         except OSError as error:
@@ -133,13 +128,12 @@ class Child:
             raise _told(answer, where)
         return answer
 
-    def _sent(self, pcm: Iterable[bytes], watch: Watch) -> bool:
+    def _sent(self, pcm: Iterable[bytes]) -> bool:
         """Send the audio; False if there is an answer before it is all sent."""
         for block in pcm:
             if self._poll.poll(0):
                 return False
             self._send(HEAD.pack(PIECE, len(block)), block)
-            watch(len(block))
         return True
 
     def _send(self, *parts: bytes) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from fractions import Fraction
 from itertools import accumulate
@@ -24,7 +24,7 @@ from av.stream import Disposition
 from batchtts.export.filters import Loudness, frame, from_frame, limited
 from batchtts.export.languages import three_letters
 from batchtts.export.meter import Floats
-from batchtts.export.orders import Encode, Figures, Marked, Measured, Picture
+from batchtts.export.orders import Encode, Figures, Inspect, Marked, Measured, Picture
 
 _BLOCK_FRAMES = 1 << 14
 _LOSSLESS_FRAMES = 4096
@@ -263,11 +263,11 @@ def _block(cover: Picture) -> str:
 # ── reading ───────────────────────────────────────────────────────────────────
 
 
-def inspect(path: str, ends_s: Sequence[float], check: Check) -> Measured:
+def inspect(order: Inspect, check: Check) -> Measured:
     """Decode a file, and measure it in stretches."""
-    with av.open(path, "r") as container:
+    with av.open(order.path, "r") as container:
         stream = container.streams.audio[0]
-        measuring = _Stretches(stream.codec_context.sample_rate, ends_s)
+        measuring = _Stretches(stream.codec_context.sample_rate, order)
         for decoded in container.decode(stream):
             check()
             measuring.add(from_frame(decoded))
@@ -286,14 +286,18 @@ def _seconds(chapter: Any) -> tuple[float, float]:  # noqa: ANN401
 class _Stretches:
     """Measures each stretch, and all of it."""
 
-    def __init__(self, sample_rate_hz: int, ends_s: Sequence[float]) -> None:
+    def __init__(self, sample_rate_hz: int, order: Inspect) -> None:
         self._rate_hz = sample_rate_hz
-        self._ends = [round(end_s * sample_rate_hz) for end_s in ends_s]
-        self._whole = Loudness(sample_rate_hz, finds_true_peak=False)
-        self._part = Loudness(sample_rate_hz, finds_true_peak=True)
+        self._finds_true_peaks = order.finds_true_peaks
+        self._ends = [round(end_s * sample_rate_hz) for end_s in order.ends_s]
+        self._whole = self._begun(is_part=False) if len(self._ends) > 1 else None
+        self._part = self._begun()
         self._found: list[Figures] = []
         self._gathered: list[Floats] = []
         self._at = 0
+
+    def _begun(self, *, is_part: bool = True) -> Loudness:
+        return Loudness(self._rate_hz, finds_true_peak=is_part and self._finds_true_peaks)
 
     def add(self, samples: Floats) -> None:
         """Take a frame; many are measured together."""
@@ -306,7 +310,8 @@ class _Stretches:
             return
         samples = np.concatenate(self._gathered)
         self._gathered.clear()
-        self._whole.add(samples)
+        if self._whole is not None:
+            self._whole.add(samples)
         while len(self._found) < len(self._ends) - 1:
             left = self._ends[len(self._found)] - self._at
             if left > len(samples):
@@ -322,19 +327,22 @@ class _Stretches:
 
     def _next(self) -> None:
         self._found.append(self._part.end())
-        self._part = Loudness(self._rate_hz, finds_true_peak=True)
+        self._part = self._begun()
 
     def end(self, chapters: list[Marked]) -> Measured:
         """What was found."""
         self._measure()
         self._found.append(self._part.end())
-        highest = max(each.true_peak_dbfs or 0.0 for each in self._found)
-        return Measured(self._found, self._whole.end(highest), chapters)
+        if self._whole is None:
+            return Measured(self._found, self._found[0], chapters)
+        peaks = [each.true_peak_dbfs for each in self._found if each.true_peak_dbfs is not None]
+        return Measured(self._found, self._whole.end(max(peaks, default=None)), chapters)
 
 
-def measure(pcm: Iterator[Floats], sample_rate_hz: int) -> Figures:
+def measure(pcm: Iterator[Floats], sample_rate_hz: int) -> Measured:
     """Measure audio before anything is done to it."""
     loudness = Loudness(sample_rate_hz, finds_true_peak=False)
     for samples in pcm:
         loudness.add(samples)
-    return loudness.end()
+    figures = loudness.end()
+    return Measured([figures], figures, powers=loudness.powers)

@@ -104,6 +104,11 @@ class Loudness:
             if each.samples == self._told_frames:
                 self._last = each
 
+    @property
+    def powers(self) -> list[float]:
+        """As Measured has it."""
+        return self._meter.powers
+
     def end(self, true_peak_dbfs: float | None = None) -> Figures:
         """What was found.
 

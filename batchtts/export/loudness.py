@@ -2,9 +2,10 @@
 
 Each chapter is brought to the target on its own, in one file as well as in many. A gain
 for the whole book would keep what a chapter is louder or softer than another; but in
-speech that a machine made nobody meant that: another voice, provider or day made it, and
-a listener has to reach for the knob. Within a chapter nothing is levelled: there the
-difference between a whisper and a shout is the voice's own.
+speech that a machine made nobody meant that: another provider or day made it, and a
+listener has to reach for the knob. Of one that has next to nothing in it, a title page,
+loudness says nothing, and it gets the gain of the book. Within a chapter no voice is
+levelled: there the difference between a whisper and a shout is its own.
 
 Where the peaks allow it, a chapter is only multiplied. Where they do not, a limiter takes
 them down: at four times the sample rate, where a target counts those between the samples.
@@ -12,16 +13,18 @@ them down: at four times the sample rate, where a target counts those between th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import log10
 from typing import Literal
 
 from batchtts.errors import UsageError
-from batchtts.export.orders import Figures
+from batchtts.export.orders import PEAK_STEP_DB, Figures, Measured
 
 _TOLERANCE_DB = 0.5
-#: A lossy codec gives a peak some more.
-_LOSSY_MARGIN_DB = 1.0
-_LOSSLESS_MARGIN_DB = 0.2
+#: Of speech that is shorter the loudness says nothing: EBU R128 takes as much at a time.
+_SHORT_S = 3.0
+_GUESSES = 4
 #: A chapter of which nothing can be heard is not made louder than by this.
 _MOST_GAIN_DB = 40.0
 _CORRECTION_DB = 0.1
@@ -137,16 +140,56 @@ def peak_db(figures: Figures, target: Target) -> float:
     return figures.true_peak_dbfs
 
 
-def first_setting(figures: Figures, target: Target, *, is_lossy: bool) -> Setting:
-    """What is done to a chapter that measures so."""
-    level = level_db(figures, target)
+def first_settings(
+    measured: Sequence[Measured], target: Target, *, margin_db: float
+) -> list[Setting]:
+    """What is done to chapters that measure so; one that is too short has the gain of the book."""
+    whole = _book_db([each.whole for each in measured], target)
+    return [
+        _first(each, whole if is_short(each.whole, target) else None, target, margin_db)
+        for each in measured
+    ]
+
+
+def is_short(figures: Figures, target: Target) -> bool:
+    """Whether there is too little of a chapter to say how loud it is; RMS can always be told."""
+    heard_s = figures.duration_s - figures.head_s - figures.tail_s
+    return target.level == "lufs" and 0 < heard_s < _SHORT_S
+
+
+def _book_db(measured: Sequence[Figures], target: Target) -> float | None:
+    """The level of all that can be heard, roughly."""
+    levels = [(each.duration_s, level_db(each, target)) for each in measured]
+    heard = [(duration_s, level) for duration_s, level in levels if level is not None]
+    power = sum(duration_s * 10 ** (level / 10) for duration_s, level in heard)
+    return 10 * log10(power / sum(duration_s for duration_s, _ in heard)) if heard else None
+
+
+def _first(measured: Measured, book_db: float | None, target: Target, margin_db: float) -> Setting:
+    figures = measured.whole
+    level = level_db(figures, target) if book_db is None else book_db
     gain = 0.0 if level is None else min(target.aim_db - level, _MOST_GAIN_DB)
-    ceiling = target.ceiling_db - (_LOSSY_MARGIN_DB if is_lossy else _LOSSLESS_MARGIN_DB)
-    return Setting(round(gain, 3), ceiling if figures.peak_dbfs + gain > ceiling else None)
+    ceiling = target.ceiling_db - margin_db
+    if figures.peak_dbfs + gain <= ceiling:
+        return Setting(round(gain, 3))
+    if book_db is None:
+        wanted = gain
+        for _ in range(_GUESSES):
+            gain = min(wanted + _taken_db(measured.powers, gain, ceiling), _MOST_GAIN_DB)
+    return Setting(round(gain, 3), ceiling)
+
+
+def _taken_db(powers: Sequence[float], gain_db: float, ceiling_dbfs: float) -> float:
+    """About how much softer a limiter makes it all."""
+    left = 0.0
+    for step, power in enumerate(powers):
+        above = gain_db - step * PEAK_STEP_DB - ceiling_dbfs
+        left += power * 10 ** (-max(0.0, above) / 10)
+    return 10 * log10(sum(powers) / left) if left else 0.0
 
 
 def corrected(
-    setting: Setting, figures: Figures, target: Target, *, is_lossy: bool
+    setting: Setting, figures: Figures, target: Target, *, margin_db: float
 ) -> Setting | None:
     """What to do instead, as the file that was made so measures; None if it is as it should be.
 
@@ -154,15 +197,14 @@ def corrected(
     too low.
     """
     level = level_db(figures, target)
-    off = 0.0 if level is None else target.aim_db - level
+    off = 0.0 if level is None or is_short(figures, target) else target.aim_db - level
     above = peak_db(figures, target) - target.ceiling_db
     if abs(off) <= _TOLERANCE_DB and above <= 0:
         return None
     gain = round(min(setting.gain_db + off, _MOST_GAIN_DB), 3)
     ceiling = setting.ceiling_dbfs
     if above > 0:
-        usual = target.ceiling_db - (_LOSSY_MARGIN_DB if is_lossy else _LOSSLESS_MARGIN_DB)
-        now = usual if ceiling is None else ceiling - above - _CORRECTION_DB
+        now = target.ceiling_db - margin_db if ceiling is None else ceiling - above - _CORRECTION_DB
         ceiling = round(max(now, _LOWEST_CEILING_DBFS), 3)
     made = replace(setting, gain_db=gain, ceiling_dbfs=ceiling)
     return None if made == setting else made
@@ -173,7 +215,9 @@ def wrong_levels(figures: Figures, target: Target) -> list[str]:
     found = []
     level, peak = level_db(figures, target), peak_db(figures, target)
     unit = "LUFS" if target.level == "lufs" else "dB RMS"
-    if level is None:
+    if is_short(figures, target):
+        pass
+    elif level is None:
         found.append("nothing in it can be heard, or too little to be measured")
     elif not target.low_db <= level <= target.high_db:
         asked = f"from {target.low_db:g} to {target.high_db:g} are asked for"

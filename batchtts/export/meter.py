@@ -7,13 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from batchtts.export.orders import SILENCE_DB
+from batchtts.export.orders import PEAK_STEP_DB, SILENCE_DB
 
 Floats = np.ndarray[tuple[int], np.dtype[np.float32]]
 
 _WINDOWS_PER_S = 100
 #: Softer than this is nothing that anybody hears: what ACX asks of a noise floor.
 _HEARD = 10 ** (-60 / 10)
+_PEAKS = 120
+_HELD_WINDOWS = 5  # so long a limiter holds down what follows a peak
 _FLOOR_WINDOWS = 50  # half a second, every 10 ms
 
 
@@ -41,6 +43,7 @@ class Meter:
         self._last = 0
         self._energy = self._peak = 0.0
         self._softest = 1.0
+        self._powers = np.zeros(_PEAKS)
 
     def add(self, samples: Floats) -> None:
         """Measure a block."""
@@ -53,7 +56,9 @@ class Meter:
         count = len(whole) // self._window
         self._rest = whole[count * self._window :]
         grid = whole[: count * self._window].reshape(count, self._window)
-        self._add_windows(np.einsum("ij,ij->i", grid, grid) / self._window)
+        powers = np.einsum("ij,ij->i", grid, grid) / self._window
+        self._add_windows(powers)
+        self._add_peaks(powers, np.maximum(grid.max(axis=1), -grid.min(axis=1)))
 
     def _add_windows(self, powers: np.ndarray[tuple[int], np.dtype[np.float32]]) -> None:
         heard = np.flatnonzero(powers > _HEARD)
@@ -68,6 +73,21 @@ class Meter:
             spans = (sums[_FLOOR_WINDOWS:] - sums[:-_FLOOR_WINDOWS]) / _FLOOR_WINDOWS
             self._softest = min(self._softest, max(0.0, float(spans.min())))
         self._recent = recent[-(_FLOOR_WINDOWS - 1) :]
+
+    def _add_peaks(self, powers: Floats, peaks: Floats) -> None:
+        """Add the power of each window to what has as high a peak in it or shortly before."""
+        highest = peaks.copy()
+        for back in range(1, _HELD_WINDOWS):
+            np.maximum(highest[back:], peaks[:-back], out=highest[back:])
+        below = -20 / PEAK_STEP_DB * np.log10(np.clip(highest, 1e-6, 1.0))
+        steps = np.minimum(below.astype(np.int64), _PEAKS - 1)
+        self._powers += np.bincount(steps, powers, _PEAKS)
+
+    @property
+    def powers(self) -> list[float]:
+        """As Measured has it."""
+        found: list[float] = self._powers.tolist()
+        return found
 
     @property
     def duration_s(self) -> float:

@@ -20,6 +20,9 @@ LENGTH = struct.Struct("<I")
 HEAD = struct.Struct("<cI")
 ORDER, PIECE, END = b"O", b"P", b"E"
 
+#: Between the peaks that are told apart in Measured.powers.
+PEAK_STEP_DB = 0.5
+
 #: Nothing is said to be softer, in dB; digital silence is as loud.
 SILENCE_DB = -120.0
 
@@ -116,10 +119,12 @@ class Inspect(msgspec.Struct, frozen=True, tag="inspect"):
 
     Attributes:
         ends_s: Where the stretches end that are measured apart; the last one is the end.
+        finds_true_peaks: Whether it is looked for peaks between the samples.
     """
 
     path: str
     ends_s: list[float]
+    finds_true_peaks: bool = True
 
 
 class Marked(msgspec.Struct, frozen=True):
@@ -135,11 +140,16 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
 
 
 class Measured(msgspec.Struct, frozen=True, tag="measured"):
-    """What was measured: each stretch, and all of it."""
+    """What was measured: each stretch, and all of it.
+
+    Attributes:
+        powers: Of what has its peaks at full scale, PEAK_STEP_DB below that, and so on.
+    """
 
     parts: list[Figures]
     whole: Figures
     chapters: list[Marked] = []
+    powers: list[float] = []
 
 
 class Refused(msgspec.Struct, frozen=True, tag="refused"):

@@ -16,6 +16,8 @@ from batchtts.export.orders import Figures
 #: Format → bits a second for one voice; 0 where nothing is lost.
 FORMATS = {"m4b": 64_000, "mp3": 64_000, "flac": 0, "opus": 32_000}
 
+_MARGINS_DB = {"m4b": 1.0, "mp3": 1.0, "flac": 0.2, "opus": 2.0}
+
 #: Endings of names that say a format.
 _ENDINGS = {".m4b": "m4b", ".m4a": "m4b", ".mp3": "mp3", ".flac": "flac", ".opus": "opus"}
 _RATES_HZ = (8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
@@ -51,9 +53,9 @@ class Recipe:
     is_levelled: bool = True
 
     @property
-    def is_lossy(self) -> bool:
-        """Whether what is read back is not what was written."""
-        return self.bit_rate > 0
+    def margin_db(self) -> float:
+        """By how much peaks are at first kept below what is asked: a codec adds some."""
+        return _MARGINS_DB[self.format]
 
     @property
     def report(self) -> Path:
