@@ -220,7 +220,7 @@ class Assembly:
             yield from _read(row, start, end)
             return
         stream = soxr.ResampleStream(
-            row.sample_rate_hz, self.sample_rate_hz, 1, dtype="float32", quality="VHQ"
+            row.sample_rate_hz, self.sample_rate_hz, 1, dtype="float32", quality="HQ"
         )
         left = length
         for samples in _read(row, start, end):
