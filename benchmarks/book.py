@@ -86,14 +86,14 @@ def _seconds(path: Path) -> float:
     return path.stat().st_size / 48_000
 
 
-def _sentences(words: int) -> Iterator[str]:
-    chance = Random(1)
+def _sentences(words: int, seed: int) -> Iterator[str]:
+    chance = Random(seed)
     for _ in range(words // _SENTENCE_WORDS):
         yield " ".join(chance.choices(_WORDS, k=_SENTENCE_WORDS)).capitalize() + "."
 
 
-def _paragraphs(words: int) -> Iterator[str]:
-    sentences = _sentences(words)
+def _paragraphs(words: int, seed: int) -> Iterator[str]:
+    sentences = _sentences(words, seed)
     while some := [it for _, it in zip(range(_PARAGRAPH_SENTENCES), sentences, strict=False)]:
         yield " ".join(some)
 
@@ -104,7 +104,7 @@ def _write_manifest(path: Path, words: int) -> None:
         writer = csv.writer(file)
         writer.writerow(["id", "chapter", "text"])
         for number in range(1, _CHAPTERS + 1):
-            text = "\n\n".join(_paragraphs(words // _CHAPTERS))
+            text = "\n\n".join(_paragraphs(words // _CHAPTERS, number))
             writer.writerow([f"c{number:02}", number, text])
 
 
@@ -119,8 +119,9 @@ def _write_epub(path: Path, words: int) -> Path:
         file.writestr("mimetype", "application/epub+zip", zipfile.ZIP_STORED)
         file.writestr("META-INF/container.xml", _CONTAINER)
         file.writestr("book.opf", _PACKAGE.format(items=items, spine=spine))
-        for name in names:
-            body = "".join(f"<p>{it}</p>" for it in _paragraphs(words // _CHAPTERS))
+        for number, name in enumerate(names):
+            told = _paragraphs(words // _CHAPTERS, number)
+            body = "".join(f"<p>{it}</p>" for it in told)
             file.writestr(f"{name}.xhtml", _PAGE.format(name=name, body=body))
     return path
 

@@ -80,7 +80,7 @@ def test_the_level_of_acx_is_that_of_all_samples() -> None:
 
 
 def test_silence_is_left_as_it_is() -> None:
-    silent = but(lufs=None, rms_dbfs=SILENCE_DB, peak_dbfs=SILENCE_DB)
+    silent = but(lufs=None, rms_dbfs=SILENCE_DB, peak_dbfs=SILENCE_DB, head_s=60.0)
     assert first(silent, ACX, margin_db=1.0) == Setting(0.0, None)
     assert corrected(Setting(0.0), silent, ACX, margin_db=1.0) is None
     assert wrong_levels(silent, BOOK) == [

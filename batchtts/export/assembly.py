@@ -220,7 +220,7 @@ class Assembly:
             yield from _read(row, start, end)
             return
         stream = soxr.ResampleStream(
-            row.sample_rate_hz, self.sample_rate_hz, 1, dtype="float32", quality="HQ"
+            row.sample_rate_hz, self.sample_rate_hz, 1, dtype="float32", quality="VHQ"
         )
         left = length
         for samples in _read(row, start, end):
@@ -264,7 +264,9 @@ def _silence(frames: int) -> Iterator[bytes]:
 
 
 def _rounded(samples: Floats) -> Samples:
-    return np.clip(np.rint(samples), -32768, 32767).astype(np.int16)
+    np.rint(samples, out=samples)
+    np.clip(samples, -32768, 32767, out=samples)
+    return samples.astype(np.int16)
 
 
 def _faded(samples: Samples, at: int, length: int, fade: int) -> Samples:

@@ -153,6 +153,7 @@ class _Maker:
         self._watch = watch
         cover = self._book.cover
         self._cover = None if cover is None else Picture(cover, self._book.cover_type)
+        self._finds_loudness = recipe.target.level == "lufs"
         self._voices: list[Levelled] = []
         self._gains: dict[str, float] = {}
         self._done_s = 0.0
@@ -200,7 +201,11 @@ class _Maker:
         return steps(assembly.place(*chapters), self._gains) if self._gains else []
 
     def _measure(self, chapter: Chapter) -> Measured:
-        order = Measure(self._plain.sample_rate_hz, self._steps(self._plain, [chapter]))
+        order = Measure(
+            self._plain.sample_rate_hz,
+            self._steps(self._plain, [chapter]),
+            finds_loudness=self._finds_loudness,
+        )
         with self._children.lent() as child:
             return child.measure(order, self._counted(self._plain, [chapter]))
 
@@ -250,9 +255,8 @@ class _Maker:
             steps=self._steps(self._assembly, track.chapters),
         )
         child.encode(order, self._counted(self._assembly, track.chapters))
-        of_samples = self._recipe.target.of_samples
         ends_s = [mark.end_s for mark in marks]
-        inspection = Inspect(f"{scratch}", ends_s, finds_true_peaks=not of_samples)
+        inspection = Inspect(f"{scratch}", ends_s, finds_loudness=self._finds_loudness)
         measured = child.inspect(inspection)
         _compare(track.path, marks, measured, self._recipe.sample_rate_hz)
         return _Take(settings, measured)

@@ -95,7 +95,7 @@ class _Work:
                     files.check_cover(order.cover)
                 return Done()
             case Measure():
-                return files.measure(self._audio(order), order.sample_rate_hz)
+                return files.measure(self._audio(order), order)
             case Encode():
                 self.written.add(order.path)
                 files.encode(order, self._audio(order))

@@ -24,7 +24,7 @@ from av.stream import Disposition
 from batchtts.export.filters import Loudness, frame, from_frame, limited
 from batchtts.export.languages import three_letters
 from batchtts.export.meter import Floats
-from batchtts.export.orders import Encode, Figures, Inspect, Marked, Measured, Picture
+from batchtts.export.orders import Encode, Figures, Inspect, Marked, Measure, Measured, Picture
 
 _BLOCK_FRAMES = 1 << 14
 _LOSSLESS_FRAMES = 4096
@@ -288,7 +288,7 @@ class _Stretches:
 
     def __init__(self, sample_rate_hz: int, order: Inspect) -> None:
         self._rate_hz = sample_rate_hz
-        self._finds_true_peaks = order.finds_true_peaks
+        self._finds_loudness = order.finds_loudness
         self._ends = [round(end_s * sample_rate_hz) for end_s in order.ends_s]
         self._whole = self._begun(is_part=False) if len(self._ends) > 1 else None
         self._part = self._begun()
@@ -297,7 +297,8 @@ class _Stretches:
         self._at = 0
 
     def _begun(self, *, is_part: bool = True) -> Loudness:
-        return Loudness(self._rate_hz, finds_true_peak=is_part and self._finds_true_peaks)
+        wanted = self._finds_loudness
+        return Loudness(self._rate_hz, finds_lufs=wanted, finds_true_peak=wanted and is_part)
 
     def add(self, samples: Floats) -> None:
         """Take a frame; many are measured together."""
@@ -339,9 +340,10 @@ class _Stretches:
         return Measured(self._found, self._whole.end(max(peaks, default=None)), chapters)
 
 
-def measure(pcm: Iterator[Floats], sample_rate_hz: int) -> Measured:
+def measure(pcm: Iterator[Floats], order: Measure) -> Measured:
     """Measure audio before anything is done to it."""
-    loudness = Loudness(sample_rate_hz, finds_true_peak=False)
+    wanted = order.finds_loudness
+    loudness = Loudness(order.sample_rate_hz, finds_lufs=wanted, finds_true_peak=False)
     for samples in pcm:
         loudness.add(samples)
     figures = loudness.end()

@@ -84,19 +84,21 @@ def from_frame(decoded: av.AudioFrame) -> Floats:
 class Loudness:
     """All that is measured in a stretch of audio, block by block."""
 
-    def __init__(self, sample_rate_hz: int, *, finds_true_peak: bool) -> None:
+    def __init__(self, sample_rate_hz: int, *, finds_lufs: bool, finds_true_peak: bool) -> None:
         peak = ":peak=true" if finds_true_peak else ""
         self._finds_true_peak = finds_true_peak
         self._told_frames = sample_rate_hz // _TOLD_PER_S
         self._meter = Meter(sample_rate_hz)
-        self._chain = _Chain(sample_rate_hz, ("ebur128", f"metadata=1:framelog=quiet{peak}"))
+        filters = ("ebur128", f"metadata=1:framelog=quiet{peak}")
+        self._chain = _Chain(sample_rate_hz, filters) if finds_lufs else None
         self._last: av.AudioFrame | None = None
 
     def add(self, samples: Floats) -> None:
         """Measure a block."""
         if len(samples):
             self._meter.add(samples)
-            self._keep(self._chain.add(samples))
+            if self._chain is not None:
+                self._keep(self._chain.add(samples))
 
     def _keep(self, frames: Iterator[av.AudioFrame]) -> None:
         """The last frame tells of all that went before; one that is not full tells nothing."""
@@ -115,7 +117,8 @@ class Loudness:
         Args:
             true_peak_dbfs: If that is known from elsewhere.
         """
-        self._keep(self._chain.end())
+        if self._chain is not None:
+            self._keep(self._chain.end())
         told = self._last.metadata if self._last is not None else {}
         lufs = float(told.get("lavfi.r128.I", "-inf"))
         meter = self._meter

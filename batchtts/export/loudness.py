@@ -128,9 +128,9 @@ def parse_target(text: str) -> Target:
 
 def level_db(figures: Figures, target: Target) -> float | None:
     """The level that the target is about; None if nothing can be heard."""
-    if figures.lufs is None:
-        return None
-    return figures.lufs if target.level == "lufs" else figures.rms_dbfs
+    if target.level == "lufs":
+        return figures.lufs
+    return figures.rms_dbfs if figures.head_s < figures.duration_s else None
 
 
 def peak_db(figures: Figures, target: Target) -> float:

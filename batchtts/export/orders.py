@@ -31,7 +31,8 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     """What was measured in a stretch of audio.
 
     Attributes:
-        lufs: Integrated loudness as EBU R128 has it; None if it is too short or too soft.
+        lufs: Integrated loudness as EBU R128 has it; None if it is too short or too soft,
+            or that was not asked for.
         rms_dbfs: Of all samples, silence among them.
         true_peak_dbfs: Between the samples, too; None if that was not asked for.
         noise_floor_dbfs: Level of the softest half second.
@@ -88,6 +89,7 @@ class Measure(msgspec.Struct, frozen=True, tag="measure"):
 
     sample_rate_hz: int
     steps: list[Step] = []
+    finds_loudness: bool = True
 
 
 class Encode(msgspec.Struct, frozen=True, tag="encode", kw_only=True):
@@ -119,12 +121,12 @@ class Inspect(msgspec.Struct, frozen=True, tag="inspect"):
 
     Attributes:
         ends_s: Where the stretches end that are measured apart; the last one is the end.
-        finds_true_peaks: Whether it is looked for peaks between the samples.
+        finds_loudness: Whether loudness and true peaks are wanted, which take time.
     """
 
     path: str
     ends_s: list[float]
-    finds_true_peaks: bool = True
+    finds_loudness: bool = True
 
 
 class Marked(msgspec.Struct, frozen=True):
