@@ -19,7 +19,8 @@ from batchtts.export.assembly import Assembly, Gaps
 from batchtts.export.book import Book, read_book
 from batchtts.export.captions import LINE_COLUMNS, LONGEST_S, Caption, by_reading, by_word
 from batchtts.export.cuefiles import FORMS, Form, Shown, settled, spell_srt, spell_vtt
-from batchtts.export.subtitles import By, of_file, of_track, write
+from batchtts.export.shelving import write
+from batchtts.export.subtitles import By, of_file, of_track
 from batchtts.model import Word
 from tests.e2e import TONE, ask, sentences, write_csv
 from tests.shelf import row, shelve, voiced
@@ -318,7 +319,8 @@ def test_a_parser_finds_the_script_in_the_file(tmp_path: Path, texts: list[str],
     shown = of_track(assembly, book.chapters, by)
     check_times(shown, assembly.duration_s(*book.chapters))
     for form in FORMS:
-        write(tmp_path / f"it.{form}", form, shown)
+        path = tmp_path / f"it.{form}"
+        write(tmp_path / "it.json", [(path, form, shown)], [path], is_forced=True)
         found = read_back(form, tmp_path / f"it.{form}")
         assert [it[:2] for it in found] == [it[:2] for it in shown]
         assert seen(joined(found)) == seen("".join(texts).replace(INVISIBLE, ""))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,14 +14,17 @@ from batchtts.cli.options import PATH
 from batchtts.errors import Exit, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from batchtts.export.assembly import Gaps
     from batchtts.export.book import Book
     from batchtts.export.cuefiles import Form, Shown
     from batchtts.export.subtitles import By
 
-    Whole = Iterator[tuple[Path, list[Shown]]]
+    #: Of each file its name without an ending, and how to find what is in it.
+    Whole = Iterator[tuple[Path, Callable[[], list[Shown]]]]
+
+_REPORT = "subtitles.json"
 
 
 @click.command()
@@ -38,6 +43,7 @@ if TYPE_CHECKING:
     default="segment",
     help="What is shown at one time.",
 )
+@click.option("--force", is_flag=True, help="Replace files that are not batchtts's, too.")
 @selecting
 @timing
 def subtitles(
@@ -47,6 +53,7 @@ def subtitles(
     per_chapter: bool,
     raw: bool,
     by: By,
+    force: bool,
     partial: bool,
     column: str | None,
     **flags: Any,  # noqa: ANN401
@@ -62,7 +69,9 @@ def subtitles(
     for silence and with --per-chapter or without it, as here. Players find
     subtitles that are named like the audio: -o BOOK.srt beside BOOK.m4b.
 
-    The names of the files are on standard output.
+    The names of the files are on standard output; their hashes are written to
+    subtitles.json beside them, or to OUTPUT.json if that is a file. A file that is
+    there already is replaced if batchtts wrote it and nobody has changed it since.
 
     \b
     Exit status:
@@ -77,7 +86,8 @@ def subtitles(
       batchtts export subtitles out/demo --raw --by word
     """
     from batchtts.export.book import read_book
-    from batchtts.export.subtitles import count_untimed, write
+    from batchtts.export.shelving import write
+    from batchtts.export.subtitles import count_untimed
 
     gaps = take_gaps(flags)
     if raw and (per_chapter or output is not None):
@@ -90,12 +100,27 @@ def subtitles(
         told = f"{untimed:,} of {len(book.rows):,} rows have no times of words"
         click.echo(f"note: {told}: they are shown by segment", err=True)
     whole = _raw(book, by) if raw else _tracks(book, gaps, by, directory, name, is_each=per_chapter)
-    for stem, shown in whole:
-        for each, ending in forms.items():
-            path = stem.with_name(f"{stem.name}{ending}")
-            write(path, each, shown)
+    report = f"{output.name}.json" if output is not None and name is not None else _REPORT
+    for place, files in groupby(whole, key=lambda it: it[0].parent):
+        stems = list(files)
+        paths = [_named(stem, ending) for stem, _ in stems for ending in forms.values()]
+        write(place / report, _captioned(stems, forms), paths, is_forced=force)
+        for path in paths:
             click.echo(f"{path}")
     return Exit.DONE
+
+
+def _captioned(
+    files: Iterable[tuple[Path, Callable[[], list[Shown]]]], forms: dict[Form, str]
+) -> Iterator[tuple[Path, Form, list[Shown]]]:
+    for stem, find in files:
+        shown = find()
+        for form, ending in forms.items():
+            yield _named(stem, ending), form, shown
+
+
+def _named(stem: Path, ending: str) -> Path:
+    return stem.with_name(f"{stem.name}{ending}")
 
 
 def _target(
@@ -125,13 +150,13 @@ def _tracks(
     assembly = Assembly(book, gaps)
     if not is_each:
         stem = directory / (name or filenames.of_book(book.title))
-        yield stem, of_track(assembly, book.chapters, by)
+        yield stem, functools.partial(of_track, assembly, book.chapters, by)
         return
     count = len(book.chapters)
     for place, chapter in enumerate(book.chapters, 1):
         if chapter.rows:
             stem = directory / filenames.of_chapter(place, count, chapter.title)
-            yield stem, of_track(assembly, [chapter], by)
+            yield stem, functools.partial(of_track, assembly, [chapter], by)
 
 
 def _raw(book: Book, by: By) -> Whole:
@@ -139,4 +164,4 @@ def _raw(book: Book, by: By) -> Whole:
 
     usual = book.voice
     for row in book.rows:
-        yield row.path.with_suffix(""), of_file(row, usual, by)
+        yield row.path.with_suffix(""), functools.partial(of_file, row, usual, by)

@@ -22,6 +22,8 @@ from batchtts.errors import UsageError
 from batchtts.record import disk
 from batchtts.record.hashes import sha256_of
 
+#: What names the version of a report.
+_REPORTS = ("batchtts_audiobook", "batchtts_subtitles")
 _SCRATCH = re.compile(r"\.(?P<name>.+)\.(?P<pid>[0-9]+)\.part")
 
 
@@ -73,7 +75,7 @@ def ours(report: Path) -> dict[str, str]:
 def _hashes(report: Path) -> Iterator[tuple[str, str]]:
     try:
         told: Any = msgspec.json.decode(report.read_bytes())
-        if "batchtts_audiobook" in told:
+        if any(name in told for name in _REPORTS):
             for file in told["files"]:
                 yield str(file["name"]), str(file["sha256"])
     except (OSError, msgspec.MsgspecError, KeyError, TypeError):

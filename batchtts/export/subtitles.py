@@ -8,16 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from pathlib import Path
 from typing import Literal
 
 from batchtts.export.alignment import align
 from batchtts.export.assembly import Assembly
 from batchtts.export.book import Book, Chapter, Spoken
 from batchtts.export.captions import by_reading, by_word
-from batchtts.export.cuefiles import Form, Shown, settled, spell
+from batchtts.export.cuefiles import Shown, settled
 from batchtts.model import Cue, Word
-from batchtts.record import disk
 
 By = Literal["segment", "word"]
 
@@ -87,18 +85,6 @@ def _dealt(words: Sequence[Word], cues: Sequence[Cue]) -> list[list[Word]]:
             at += 1
         dealt[at].append(word)
     return dealt
-
-
-def write(path: Path, form: Form, shown: Sequence[Shown]) -> None:
-    """Write a file; it appears whole.
-
-    Raises:
-        OutputBroken: it cannot be written.
-    """
-    with disk.telling(path):
-        disk.make_directory(path.parent)
-        scratch = path.with_name(f".{path.name}.part")
-        disk.replace_file(path, spell(form, shown).encode(), scratch=scratch)
 
 
 def count_untimed(book: Book) -> int:
