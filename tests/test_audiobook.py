@@ -270,6 +270,35 @@ def test_the_table_and_the_report_tell_of_the_same(tmp_path: Path) -> None:
         assert f"{told['measured']['lufs']:.1f}" in line.split()
 
 
+def test_only_a_file_has_a_head_and_a_tail(tmp_path: Path) -> None:
+    tone_book(tmp_path / "out")
+    one = export(tmp_path, "-o", "b.flac").out.splitlines()[1:]
+    assert ["0.75    2.0" in line for line in one] == [False, False, False, True]
+    each = export(tmp_path, "-o", "d", "--per-chapter").out.splitlines()[1:]
+    assert ["0.75    2.0" in line for line in each] == [True, True, True]
+
+
+def test_a_chapter_of_next_to_nothing_has_the_gain_of_the_book(tmp_path: Path) -> None:
+    title, text = speech("tone", 0.4, 0.1), speech("tone", 20, 0.5)
+    book(tmp_path / "out", [title], [text], [title])
+    answer = export(tmp_path, "-o", "b.flac")
+    assert answer.status == 0, answer.err
+    (file,) = figures(tmp_path / "b.flac.json")["files"]
+    first, whole, last = (chapter["gain_db"] for chapter in file["chapters"])
+    assert first == last == pytest.approx(whole, abs=1.5)
+
+
+def test_a_book_of_nothing_but_titles_is_made_in_one_go(tmp_path: Path) -> None:
+    titles = [speech("tone", 0.4, 0.1 + level / 8) for level in range(7)]
+    rows = [row(f"{n}", titles[n % 7], chapter=n) for n in range(1, 251)]
+    shelve(tmp_path / "out", rows)
+    answer = export(tmp_path, "-o", "b.m4b")
+    assert answer.status == 0, answer.err
+    (file,) = figures(tmp_path / "b.m4b.json")["files"]
+    assert len({chapter["gain_db"] for chapter in file["chapters"]}) == 1
+    assert len(chapters(tmp_path / "b.m4b")) == 250
+
+
 def test_the_same_book_gives_the_same_bytes(tmp_path: Path) -> None:
     tone_book(tmp_path / "out", cover=picture())
     for suffix in ("m4b", "mp3", "flac", "opus"):

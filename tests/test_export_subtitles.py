@@ -502,6 +502,35 @@ def test_a_wrong_command_is_one_line(tmp_path: Path, arguments: tuple[str, ...],
     assert answer.out == ""
 
 
+@pytest.mark.parametrize("flags", [["-o", "it.srt"], ["-o", "them"], ["--raw"]])
+def test_a_file_of_somebody_is_replaced_only_by_force(tmp_path: Path, flags: list[str]) -> None:
+    shelve(tmp_path / "out", [row("one", voiced(1.0)), row("two", voiced(1.0))])
+    command = ("export", "subtitles", "out", *flags)
+    path = tmp_path / ask(*command, here=tmp_path).out.splitlines()[0]
+    ours = path.read_bytes()
+    assert ask(*command, here=tmp_path).status == 0
+    path.write_bytes(b"mine")
+    refused = ask(*command, here=tmp_path)
+    assert (refused.status, len(refused.err.splitlines())) == (2, 2)
+    assert "--force" in refused.err
+    assert path.read_bytes() == b"mine"
+    assert ask(*command, "--force", here=tmp_path).status == 0
+    assert path.read_bytes() == ours
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_one_form_of_subtitles_leaves_the_other(tmp_path: Path) -> None:
+    shelve(tmp_path / "out", [row("one", voiced(1.0))])
+    for form in ("srt", "vtt", "srt", "both"):
+        command = ("export", "subtitles", "out", "-o", "them", "--format", form)
+        assert ask(*command, here=tmp_path).status == 0
+    assert sorted(path.suffix for path in (tmp_path / "them").iterdir()) == [
+        ".json",
+        ".srt",
+        ".vtt",
+    ]
+
+
 def test_a_file_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     shelve(tmp_path / "book", [row("a", voiced(0.5))])
     (tmp_path / "file").write_text("")

@@ -39,7 +39,7 @@ PURE = (
     " notices record.names review.checks run.pace server.faultfile server.faults"
     " server.knobs text wire"
     " export.alignment export.captions export.cuefiles export.filenames export.languages"
-    " export.loudness export.meter export.orders"
+    " export.loudness export.meter export.orders export.steps"
 ).split()
 IMPURE = (
     "wire.line",

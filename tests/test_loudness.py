@@ -79,6 +79,25 @@ def test_the_level_of_acx_is_that_of_all_samples() -> None:
     assert first(but(rms_dbfs=-26.5, peak_dbfs=-20), ACX, margin_db=1.0).gain_db == 6.5
 
 
+def test_what_a_limiter_takes_is_given_before() -> None:
+    loud = but(lufs=-20.0, peak_dbfs=-2.0)
+    powers = [0.0] * 4 + [0.5] + [0.0] * 30 + [0.5]
+    (one,) = first_settings([Measured([loud], loud, powers=powers)], PODCAST, margin_db=1.0)
+    assert one.ceiling_dbfs == -2.0
+    assert 5 < one.gain_db < 9
+
+
+def test_a_chapter_that_is_too_short_has_the_gain_of_the_book() -> None:
+    short = but(lufs=-30.0, duration_s=4.0)
+    found = first_settings(
+        [Measured([it], it) for it in (GOOD, GOOD, short)], of_loudness(-20.0), margin_db=1.0
+    )
+    assert [setting.gain_db for setting in found] == [-2.0, -2.0, pytest.approx(-2, abs=0.2)]
+    assert wrong_levels(short, BOOK) == []
+    assert corrected(Setting(1.0), short, BOOK, margin_db=1.0) is None
+    assert first_settings([Measured([short], short)], ACX, margin_db=1.0)[0].gain_db == 0.0
+
+
 def test_silence_is_left_as_it_is() -> None:
     silent = but(lufs=None, rms_dbfs=SILENCE_DB, peak_dbfs=SILENCE_DB, head_s=60.0)
     assert first(silent, ACX, margin_db=1.0) == Setting(0.0, None)
