@@ -27,6 +27,7 @@ _HEADS = (
 )  # fmt: skip
 _VOICE_HEADS = ("length", "gain dB", "LUFS", "voice")
 _SILENT_DB = -100  # below is nothing that 16 bits can hold
+_MOST_CORES = 4  # each takes 60 MB
 _TOLD = 20  # lines on what is not as asked
 
 
@@ -128,7 +129,7 @@ def audiobook(
         click.echo(f"note: {note}", err=True)
     assembly = Assembly(book, take_gaps(flags), recipe.sample_rate_hz)
     with _watching() as watch:
-        report = export_audiobook(assembly, recipe, os.cpu_count() or 1, watch)
+        report = export_audiobook(assembly, recipe, min(os.cpu_count() or 1, _MOST_CORES), watch)
     _show(report)
     _tell(report)
     return Exit.SOME_FAILED if report.wrong else Exit.DONE
