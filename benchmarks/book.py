@@ -88,7 +88,7 @@ def _seconds(path: Path) -> float:
 
 def _sentences(words: int, seed: int) -> Iterator[str]:
     chance = Random(seed)
-    for _ in range(words // _SENTENCE_WORDS):
+    for _ in range(max(1, words // _SENTENCE_WORDS)):
         yield " ".join(chance.choices(_WORDS, k=_SENTENCE_WORDS)).capitalize() + "."
 
 
