@@ -250,3 +250,19 @@ def test_a_session_is_told_how_words_are_read_if_its_model_takes_that() -> None:
     assert told == ["OTAN/oh tan", "NATO/nay toe"]
     kokoro = Manner(voice=together.voices[0], pronunciations={"NATO": "nay toe"})
     assert together.dialect(kokoro).hello() == []
+
+
+@pytest.mark.parametrize(("language", "spoken"), [("de", "de"), ("en", "en")])
+def test_a_speaker_speaks_the_language_of_the_row_if_the_voice_knows_it(
+    language: str, spoken: str
+) -> None:
+    cartesia = registry.get("cartesia")
+    narrator = cartesia.choose_voice(None, None, language)
+    wording = Wording(voices={"Alice": cartesia.voices[0].name})
+    found = wording.say("Eins. [Alice] Zwei.", narrator, Casting(cartesia, narrator))
+    assert found.cast["Alice"].language == spoken
+
+
+def test_a_voice_that_does_not_know_the_language_of_the_row_speaks_its_own() -> None:
+    cast = said("Hello. [Bob] Hello.", Wording(voices={"Bob": "pico_gb"})).cast
+    assert (cast["Bob"].name, cast["Bob"].language) == ("pico_gb", "en-gb")

@@ -50,7 +50,9 @@ class Said:
     def of_turn(self, turn: Turn) -> str:
         """Stands for a turn."""
         voice = self.cast.get(turn.speaker) if turn.speaker is not None else None
-        who = f"{voice.model}{_NAME}{voice.name}" if voice is not None else ""
+        who = ""
+        if voice is not None:
+            who = f"{voice.model}{_NAME}{voice.name}{_NAME}{voice.language}"
         return f"{_TURN}{who}{_NAME}{self.rendering.spoken[turn.start : turn.end]}"
 
 
@@ -153,7 +155,7 @@ class Wording:
         for find in self._changes(voice.language, words, is_heading=is_heading(rendering.spoken)):
             rendering, turns = _changed(rendering, turns, find)
         if turns:
-            return self._cast(Said(rendering, turns), casting)
+            return self._cast(Said(rendering, turns), voice.language, casting)
         return Said(rendering, readings=self._readings(rendering) if own else "")
 
     def _readings(self, rendering: Rendering) -> str:
@@ -168,11 +170,13 @@ class Wording:
         if self.numbers_as_words:
             yield partial(numbers.number_edits, language=language, is_heading=is_heading)
 
-    def _cast(self, said: Said, casting: Casting) -> Said:
-        """Find the voices of those who speak."""
+    def _cast(self, said: Said, language: str, casting: Casting) -> Said:
+        """Find the voices of those who speak, in the language of the row if they know it."""
         cast, refusal = {}, None
         for name in {turn.speaker for turn in said.turns if turn.speaker is not None}:
-            cast[name], missing = casting.of(self.voices[name], None, None)
+            cast[name], missing = casting.of(self.voices[name], None, language)
+            if missing is not None:
+                cast[name], missing = casting.of(self.voices[name], None, None)
             refusal = refusal or missing
         return Said(said.rendering, said.turns, cast, refusal=refusal)
 

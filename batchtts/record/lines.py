@@ -19,7 +19,7 @@ from batchtts.errors import LedgerBroken
 from batchtts.job.plan import KINDS, Bools, Ints, Told
 from batchtts.model import Status
 
-VERSION = 3
+VERSION = 4
 
 
 class Covered(msgspec.Struct, frozen=True, kw_only=True):

@@ -120,7 +120,7 @@ class Reading:
         self.folder = folder_of(self.utterance.id, self.utterance.fingerprint)
         said = zip(self.pieces, self.voices, strict=True)
         self.names = [
-            name_of(number, f"{voice.model}\0{voice.name}\0{piece.text}")
+            name_of(number, f"{voice.model}\0{voice.name}\0{voice.language}\0{piece.text}")
             for number, (piece, voice) in enumerate(said)
         ]
         found = enumerate(shelf.find(self.folder, self.names))
