@@ -13,7 +13,7 @@ import soundfile
 
 from batchtts.errors import OutputBroken
 from batchtts.model import AudioFormat, Boundary, Pauses, Utterance, Voice, Word
-from batchtts.record.pieces import Facts, Piece, Pieces, folder_of, name_of
+from batchtts.record.pieces import Facts, Piece, Pieces, folder_of
 from batchtts.run.joining import Joinery, Whole
 from batchtts.run.reading import Reading
 from batchtts.text.segment import Piece as Segment
@@ -40,7 +40,7 @@ class Bench:
         self.scratch = root / "tmp"
         self.scratch.mkdir()
         self.shelf = Pieces(root / "pieces")
-        self.folder = folder_of("ch1", "0f" * 16)
+        self.folder = folder_of("ch1")
         self.script = ""
         self.segments: list[Segment] = []
         self.voices: list[Voice] = []
@@ -60,7 +60,7 @@ class Bench:
         self.script += text
         self.segments.append(Segment(start, len(self.script), text.strip(), boundary, None))
         self.voices.append(voice)
-        self.names.append(name_of(number, text))
+        self.names.append(f"{number}.piece")
         self.facts[number] = Facts(
             sample_rate_hz=rate_hz,
             peak_dbfs=-6.0,

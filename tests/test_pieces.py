@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from batchtts.errors import OutputBroken
 from batchtts.model import Word
 from batchtts.record import disk, lines
-from batchtts.record.pieces import Facts, Piece, Pieces, folder_of, name_of
+from batchtts.record.pieces import Facts, Piece, Pieces, folder_of, names_of
 
 FACTS = Facts(
     sample_rate_hz=24_000,
@@ -28,7 +28,7 @@ FACTS = Facts(
     words=(Word("Hello", 0.1, 0.4),),
 )
 PCM = bytes(range(200))
-NAMES = [name_of(number, f"said {number}") for number in range(3)]
+NAMES = names_of([f"said {number}" for number in range(3)])
 
 
 def piece(number: int = 0, folder: str = "row", pcm: bytes = PCM) -> Piece:
@@ -214,14 +214,17 @@ def test_all_pieces_are_cleared_at_once(shelf: Pieces) -> None:
 # ── names ─────────────────────────────────────────────────────────────────────
 
 
-def test_another_row_or_another_fingerprint_has_another_folder() -> None:
-    folders = {folder_of("a", "00"), folder_of("a", "01"), folder_of("b", "00")}
+def test_each_row_has_a_folder_of_its_own() -> None:
+    folders = {folder_of("a"), folder_of("b"), folder_of("A")}
     assert len(folders) == 3
-    assert folder_of("a", "00") in folders
+    assert folder_of("a") in folders
     assert all(folder.isalnum() and len(folder) == 32 for folder in folders)
 
 
-def test_names_of_pieces_are_in_order_and_tell_texts_apart() -> None:
-    names = [name_of(number, "said") for number in range(0, 12_000, 7)]
-    assert names == sorted(set(names))
-    assert name_of(1, "said") != name_of(1, "Said")
+def test_a_piece_is_known_again_wherever_it_stands() -> None:
+    before = names_of(["One.", "Two.", "Three.", "Two."])
+    assert len(set(before)) == 4
+    after = names_of(["One.", "New.", "Two.", "Three.", "Two.", "Two."])
+    assert set(before) < set(after)
+    assert [name in before for name in after] == [True, False, True, True, True, False]
+    assert names_of(["said"]) != names_of(["Said"])

@@ -27,7 +27,18 @@ from batchtts.run.notes import Notes
 from batchtts.run.reading import Part, Reading
 from batchtts.run.worker import Segment
 from batchtts.text.rendering import Rendering
-from tests.test_worker import HEART, PRICE_USD, SKY, SPEECH, Answer, Studio, money, row, studio
+from tests.test_worker import (
+    HEART,
+    PRICE_USD,
+    PRINTS,
+    SKY,
+    SPEECH,
+    Answer,
+    Studio,
+    money,
+    row,
+    studio,
+)
 from tests.test_worker import Said as Answered
 
 LONG = "Call me Ishmael. Some years ago, never mind. How long precisely."
@@ -36,7 +47,7 @@ LIMIT = 20
 
 
 def read(shelf: Pieces, utterance: Utterance, limit: int = LIMIT) -> Reading:
-    return Reading.of(utterance, Said(Rendering.of(utterance.script)), limit, shelf)
+    return Reading.of(utterance, Said(Rendering.of(utterance.script)), limit, shelf, PRINTS)
 
 
 def facts(number: int, context: str = "old-0-0-0") -> Facts:

@@ -33,6 +33,7 @@ from batchtts.errors import (
     VoiceUnavailable,
 )
 from batchtts.job import wording
+from batchtts.job.prints import Fingerprints
 from batchtts.model import AudioFormat, Pauses, Result, Take, Utterance, Voice
 from batchtts.record import begun as notebook
 from batchtts.record import disk
@@ -55,6 +56,7 @@ from batchtts.wire.together import Together
 
 HEART, SKY = Voice("af_heart", KOKORO, "en-us"), Voice("af_sky", KOKORO, "en-us")
 SCRIPT = "Call me Ishmael."
+PRINTS = Fingerprints("together", AudioFormat("wav", 24_000))
 SPEECH = b"\x00\x20\x00\xe0" * 12_000  # one second at a quarter of full scale
 TOGETHER = replace(registry.get("together"), segment_chars=20)
 PAUSES = Pauses(sentence=0.5)
@@ -176,7 +178,7 @@ class Desk:
 
     def read(self, utterance: Utterance, limit: int) -> Reading:
         said = wording.Said(Rendering.of(utterance.script))
-        return Reading.of(utterance, said, limit, self.pieces)
+        return Reading.of(utterance, said, limit, self.pieces, PRINTS)
 
     def keep(self, segment: Segment) -> None:
         reading, number = segment.part.reading, segment.part.number

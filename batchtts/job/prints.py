@@ -22,9 +22,9 @@ class Fingerprints:
     def __init__(
         self, provider: str, format: AudioFormat, options: Mapping[str, object] = {}
     ) -> None:
-        self._common = f"{provider}\0{format.container}\0{format.sample_rate_hz}\0"
-        if options:
-            self._common += f"{json.dumps(options, sort_keys=True)}\0"
+        told = f"{json.dumps(options, sort_keys=True)}\0" if options else ""
+        self._common = f"{provider}\0{format.container}\0{format.sample_rate_hz}\0{told}"
+        self._sound = f"{provider}\0{told}"
         self._begun: dict[tuple[Voice, float], HASH] = {}
 
     def of(self, script: str, voice: Voice, speed: float) -> str:
@@ -32,6 +32,10 @@ class Fingerprints:
         whole = self._begin(voice, speed).copy()
         whole.update(script.encode())
         return str(whole.hexdigest()[:32])
+
+    def segment(self, text: str, voice: Voice, speed: float) -> str:
+        """Stands for what a provider is asked for, whatever file it becomes a part of."""
+        return f"{self._sound}{_how(voice, speed)}{text}"
 
     def shorts(self, scripts: Sequence[bytes | None], voice: Voice, speed: float) -> Ints:
         """Return `short()` of each fingerprint; the scripts are UTF-8, None is an empty one."""
@@ -46,9 +50,13 @@ class Fingerprints:
     def _begin(self, voice: Voice, speed: float) -> HASH:
         begun = self._begun.get((voice, speed))
         if begun is None:
-            how = f"{self._common}{voice.model}\0{voice.name}\0{voice.language}\0{speed:.6g}\0"
-            begun = self._begun[voice, speed] = sha256(how.encode())
+            begun = sha256(f"{self._common}{_how(voice, speed)}".encode())
+            self._begun[voice, speed] = begun
         return begun
+
+
+def _how(voice: Voice, speed: float) -> str:
+    return f"{voice.model}\0{voice.name}\0{voice.language}\0{speed:.6g}\0"
 
 
 def hash_script(script: str) -> str:

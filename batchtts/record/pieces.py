@@ -1,6 +1,6 @@
 """Segments that were spoken, of rows that are not whole yet.
 
-OUT/.batchtts/pieces/ROW/NUMBER-HASH.piece, a line of facts and then the samples. A piece
+OUT/.batchtts/pieces/ROW/HASH-NUMBER.piece, a line of facts and then the samples. A piece
 tells of its own samples by hash, and its line by checksum: whatever has happened to it, it
 is either what was heard or no piece at all.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -60,15 +61,24 @@ class Piece:
 _decode_facts = msgspec.json.Decoder(Facts).decode
 
 
-def folder_of(row_id: str, fingerprint: str) -> str:
-    """Name the folder for the pieces of a row: another script, or voice, has another one."""
-    whole = sha256(f"{fingerprint}\0{row_id}".encode())
-    return whole.hexdigest()[:_NAME_DIGITS]
+def folder_of(row_id: str) -> str:
+    """Name the folder for the pieces of a row."""
+    return sha256(row_id.encode()).hexdigest()[:_NAME_DIGITS]
 
 
-def name_of(number: int, said: str) -> str:
-    """Name the file of a segment by its place and by what is said in it, and how."""
-    return f"{number:06}-{sha256(said.encode()).hexdigest()[:_NAME_DIGITS]}{_SUFFIX}"
+def names_of(said: Sequence[str]) -> list[str]:
+    """Name the files of the segments of a row by what is said in each, and how.
+
+    Their places are not in it: where a script is changed in one place, the rest is
+    there. What is said for the second time has a file of its own.
+    """
+    counts: Counter[str] = Counter()
+    names = []
+    for each in said:
+        digits = sha256(each.encode()).hexdigest()[:_NAME_DIGITS]
+        names.append(f"{digits}-{counts[digits]:04}{_SUFFIX}")
+        counts[digits] += 1
+    return names
 
 
 @dataclass(slots=True)

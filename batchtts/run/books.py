@@ -173,7 +173,7 @@ class Books:
         addresses = self.ledger.append(results) if results else []
         for take in takes:
             if take.file is not None:
-                self.pieces.drop(folder_of(take.utterance.id, take.utterance.fingerprint))
+                self.pieces.drop(folder_of(take.utterance.id))
         if corrections:  # of takes that may be among these
             addresses += self._correct([correction.result for correction in corrections])
         return results, addresses

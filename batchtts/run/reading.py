@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from math import inf
 
 from batchtts.errors import UtteranceError
+from batchtts.job.prints import Fingerprints
 from batchtts.job.wording import Said
 from batchtts.model import Result, Utterance, Voice
-from batchtts.record.pieces import Facts, Pieces, folder_of, name_of
+from batchtts.record.pieces import Facts, Pieces, folder_of, names_of
 from batchtts.run.budget import Spend
 from batchtts.run.notes import Notes
 from batchtts.text.segment import Piece as Segment
@@ -93,6 +94,7 @@ class Reading:
         said: Said,
         limit: int,
         shelf: Pieces,
+        prints: Fingerprints,
         *,
         word_timestamps: bool = False,
     ) -> Reading:
@@ -100,6 +102,7 @@ class Reading:
 
         Args:
             limit: Characters of a segment.
+            prints: By which segments of earlier runs are known again.
             word_timestamps: Whether what was spoken without them is to be spoken again.
         """
         script, voice, spoken = utterance.script, utterance.voice, said.rendering.spoken
@@ -110,19 +113,17 @@ class Reading:
         voices = [said.cast[it.speaker] if it.speaker is not None else voice for it in pieces]
         reading = cls(utterance, pieces, voices)
         if len(pieces) > 1:
-            reading._find(shelf, word_timestamps=word_timestamps)
+            texts = (f"{piece.text}{said.readings}" for piece in pieces)
+            asked = zip(texts, voices, strict=True)
+            names = names_of([prints.segment(*each, utterance.speed) for each in asked])
+            reading._find(shelf, names, word_timestamps=word_timestamps)
         else:
             reading.left_chars = len(pieces[0].text)
         return reading
 
-    def _find(self, shelf: Pieces, *, word_timestamps: bool) -> None:
+    def _find(self, shelf: Pieces, names: Sequence[str], *, word_timestamps: bool) -> None:
         """Look for the segments that were spoken in an earlier run."""
-        self.folder = folder_of(self.utterance.id, self.utterance.fingerprint)
-        said = zip(self.pieces, self.voices, strict=True)
-        self.names = [
-            name_of(number, f"{voice.model}\0{voice.name}\0{voice.language}\0{piece.text}")
-            for number, (piece, voice) in enumerate(said)
-        ]
+        self.folder, self.names = folder_of(self.utterance.id), names
         found = enumerate(shelf.find(self.folder, self.names))
         self.facts = {
             at: facts

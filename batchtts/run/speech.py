@@ -186,6 +186,7 @@ class Speech:
             said,
             provider.segment_chars,
             self.books.pieces,
+            agenda.fingerprints,
             word_timestamps=self.speaker.word_timestamps,
         )
 
