@@ -102,12 +102,7 @@ def publish(report: Path, text: bytes, paths: Iterable[Path]) -> None:
     with disk.telling(report):
         scratch = scratch_of(report)
         try:
-            descriptor = disk.create(scratch)
-            try:
-                disk.write_all(descriptor, text)
-                disk.sync(descriptor)
-            finally:
-                os.close(descriptor)
+            disk.write_file(scratch, text)
             for path in paths:
                 disk.rename(scratch_of(path), path)
             disk.sync_directory(report.parent)

@@ -6,7 +6,6 @@ tells of all that was ever written there and is still as it was.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from hashlib import sha256
@@ -72,10 +71,5 @@ def _written(shown: Iterable[tuple[Path, Form, list[Shown]]]) -> Iterator[tuple[
     for path, form, captions in shown:
         scratch, data = published.scratch_of(path), spell(form, captions).encode()
         with disk.telling(path):
-            descriptor = disk.create(scratch)
-            try:
-                disk.write_all(descriptor, data)
-                disk.sync(descriptor)
-            finally:
-                os.close(descriptor)
+            disk.write_file(scratch, data)
         yield path.name, sha256(data).hexdigest()

@@ -96,6 +96,16 @@ class Sink:
         self.flush()
 
 
+def write_file(path: Path | str, data: Buffer) -> None:
+    """Create or empty a file, and make its content durable."""
+    descriptor = create(path)
+    try:
+        write_all(descriptor, data)
+        sync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def sync(descriptor: int) -> None:
     """Make the content of an open file durable."""
     os.fsync(descriptor)
