@@ -155,6 +155,15 @@ def test_at_first_everything_is_to_be_spoken(desk: Desk) -> None:
     assert agenda.memory.manifest is None
 
 
+def test_there_may_be_as_many_segments_as_a_long_script_or_a_dialogue_has_letters(
+    desk: Desk,
+) -> None:
+    desk.rows = {"a": "One.", "b": "Two three."}
+    assert desk.survey().segments(10) == 2
+    assert desk.survey().segments(9) == 1 + 10
+    assert desk.survey(voices={"Alice": "af_heart"}).segments(10) == 4 + 10
+
+
 def test_what_is_done_is_not_spoken_again(desk: Desk) -> None:
     addresses = desk.speak("ch1", "ch3")
     agenda = desk.survey()

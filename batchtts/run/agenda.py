@@ -141,8 +141,10 @@ class Agenda:
         return int(self.characters[self._wanted()].sum(dtype=np.int64))
 
     def segments(self, limit: int) -> int:
-        """At least so many segments they make, of *limit* characters each."""
-        return int((-(-self.characters[self._wanted()].astype(np.int64) // limit)).sum())
+        """How many segments of up to *limit* characters they make, at most: turns may be short."""
+        characters = self.characters[self._wanted()].astype(np.int64)
+        is_alone = (characters <= limit) & (not self.wording.voices)
+        return int(np.where(is_alone, 1, characters).sum())
 
     def characters_by_model(self) -> dict[str, int]:
         """Characters of the scripts to speak, for the models that speak any."""
