@@ -401,7 +401,7 @@ def test_a_ledger_of_a_newer_version_is_left_alone(tmp_path: Path, server: Serve
     before = snapshot(tmp_path / "m")
     answer = server.speaks("m.csv", here=tmp_path)
     assert answer.status == 4
-    assert "written by a newer batchtts (ledger 99; this one knows 3)" in answer.err
+    assert "written by a newer batchtts (ledger 99; this one knows 4)" in answer.err
     assert "upgrade batchtts" in answer.err
     assert snapshot(tmp_path / "m") == before
 
