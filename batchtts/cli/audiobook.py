@@ -17,9 +17,12 @@ from batchtts.errors import Exit, one_line
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from batchtts.export.assembly import Gaps
     from batchtts.export.audiobook import Watch
+    from batchtts.export.book import Book
+    from batchtts.export.loudness import Target
     from batchtts.export.orders import Figures
-    from batchtts.export.recipe import Levelled, Report
+    from batchtts.export.recipe import Levelled, Recipe, Report
 
 _HEADS = (
     "length", "gain dB", "LUFS", "RMS dB", "peak dB", "true peak", "floor dB", "head s", "tail s",
@@ -53,22 +56,7 @@ _TOLD = 20  # lines on what is not as asked
 @click.option("--force", is_flag=True, help="Replace files that are not batchtts's, too.")
 @click.option("--partial", is_flag=True, help="Do without the rows that are not spoken.")
 @timing
-def audiobook(
-    out: Path,
-    output: Path,
-    per_chapter: bool,
-    format: str | None,
-    target: str,
-    bitrate: int | None,
-    title: str | None,
-    authors: tuple[str, ...],
-    cover: Path | None,
-    no_cover: bool,
-    no_level: bool,
-    force: bool,
-    partial: bool,
-    **flags: Any,  # noqa: ANN401
-) -> int:
+def audiobook(out: Path, output: Path, target: str, **flags: Any) -> int:  # noqa: ANN401
     """Make an audiobook of the output directory OUT, with chapters, at no cost.
 
     M4B is AAC; MP3 has its chapters in ID3, FLAC and Opus have them in comments
@@ -99,35 +87,52 @@ def audiobook(
       batchtts export audiobook out/book -o book.m4b
       batchtts export audiobook out/book -o book --per-chapter --target acx
     """
-    from dataclasses import replace
-
-    from batchtts.export.assembly import Assembly
-    from batchtts.export.audiobook import export_audiobook
-    from batchtts.export.book import read_book
     from batchtts.export.encode import require_encoder
     from batchtts.export.loudness import parse_target
-    from batchtts.export.recipe import make_recipe
 
     wanted = parse_target(target)
     require_encoder()
-    book = read_book(out, partial=partial)
-    book = book.described(title=title, authors=authors, cover=cover)
-    if no_cover:
-        book = replace(book, cover=None)
-    recipe = make_recipe(
+    book = _read(out, flags)
+    return _export(book, _recipe(output, wanted, book, flags), take_gaps(flags))
+
+
+def _read(out: Path, flags: dict[str, Any]) -> Book:
+    """The book, with what the flags say of it."""
+    from dataclasses import replace
+
+    from batchtts.export.book import read_book
+
+    about = {name: flags[name] for name in ("title", "authors", "cover")}
+    book = read_book(out, partial=flags["partial"]).described(**about)
+    return replace(book, cover=None) if flags["no_cover"] else book
+
+
+def _recipe(output: Path, target: Target, book: Book, flags: dict[str, Any]) -> Recipe:
+    """How the audiobook is made."""
+    from batchtts.export.recipe import make_recipe
+
+    bitrate = flags["bitrate"]
+    return make_recipe(
         output,
-        wanted,
+        target,
         book.sample_rate_hz,
-        format=format,
+        format=flags["format"],
         bit_rate=None if bitrate is None else 1000 * bitrate,
-        is_per_chapter=per_chapter,
-        is_forced=force,
-        is_levelled=not no_level,
+        is_per_chapter=flags["per_chapter"],
+        is_forced=flags["force"],
+        is_levelled=not flags["no_level"],
     )
+
+
+def _export(book: Book, recipe: Recipe, gaps: Gaps) -> Exit:
+    """Make it, and say what came of it."""
+    from batchtts.export.assembly import Assembly
+    from batchtts.export.audiobook import export_audiobook
+
     tell_notes(book)
     for note in recipe.notes():
         click.echo(f"note: {note}", err=True)
-    assembly = Assembly(book, take_gaps(flags), recipe.sample_rate_hz)
+    assembly = Assembly(book, gaps, recipe.sample_rate_hz)
     with _watching() as watch:
         report = export_audiobook(assembly, recipe, min(os.cpu_count() or 1, _MOST_CORES), watch)
     _show(report)

@@ -86,8 +86,6 @@ def subtitles(
       batchtts export subtitles out/demo --raw --by word
     """
     from batchtts.export.book import read_book
-    from batchtts.export.shelving import write
-    from batchtts.export.subtitles import count_untimed
 
     gaps = take_gaps(flags)
     if raw and (per_chapter or output is not None):
@@ -95,19 +93,32 @@ def subtitles(
     forms, directory, name = _target(output or out / "subtitles", form, per_chapter=per_chapter)
     book = read_book(out, partial=partial, column=column, has_words=True)
     tell_notes(book)
-    untimed = count_untimed(book)
-    if by == "word" and untimed:
-        told = f"{untimed:,} of {len(book.rows):,} rows have no times of words"
-        click.echo(f"note: {told}: they are shown by segment", err=True)
+    _tell_untimed(book, by)
     whole = _raw(book, by) if raw else _tracks(book, gaps, by, directory, name, is_each=per_chapter)
     report = f"{output.name}.json" if output is not None and name is not None else _REPORT
+    _write(whole, forms, report, is_forced=force)
+    return Exit.DONE
+
+
+def _tell_untimed(book: Book, by: By) -> None:
+    from batchtts.export.subtitles import count_untimed
+
+    untimed = count_untimed(book) if by == "word" else 0
+    if untimed:
+        told = f"{untimed:,} of {len(book.rows):,} rows have no times of words"
+        click.echo(f"note: {told}: they are shown by segment", err=True)
+
+
+def _write(whole: Whole, forms: dict[Form, str], report: str, *, is_forced: bool) -> None:
+    """Write the files of each directory, and print their names."""
+    from batchtts.export.shelving import write
+
     for place, files in groupby(whole, key=lambda it: it[0].parent):
         stems = list(files)
         paths = [_named(stem, ending) for stem, _ in stems for ending in forms.values()]
-        write(place / report, _captioned(stems, forms), paths, is_forced=force)
+        write(place / report, _captioned(stems, forms), paths, is_forced=is_forced)
         for path in paths:
             click.echo(f"{path}")
-    return Exit.DONE
 
 
 def _captioned(
