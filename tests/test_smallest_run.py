@@ -144,7 +144,7 @@ def test_too_much_at_once_costs_time_and_no_rows(serve: Serve, tmp_path: Path, s
 def test_how_much_at_once_is_too_much_is_known_to_the_next_run(
     serve: Serve, tmp_path: Path
 ) -> None:
-    server = serve('[[fault]]\nkind = "slow"\nprobability = 1.0\nseconds = 0.02\n')
+    server = serve('[[fault]]\nkind = "slow"\nprobability = 1.0\nseconds = 0.1\n')
     learned = tmp_path / "m/.batchtts/pace.json"
     texts = sentences(48)
     for count in (24, 48):
