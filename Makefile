@@ -49,15 +49,15 @@ $(VENV)/.local: $(BIN)/python pyproject.toml
 	@touch $@
 
 $(VENV)/.test: $(BIN)/python pyproject.toml
-	$(PIP) -e '.[local,hear,book,audiobook,numbers,test]'
+	$(PIP) -e '.[local,hear,book,audiobook,numbers,verify,mos,report,test]'
 	@touch $@
 
 $(VENV)/.slow: $(BIN)/python pyproject.toml
-	$(PIP) -e '.[local,hear,book,audiobook,numbers,test,bench]'
+	$(PIP) -e '.[local,hear,book,audiobook,numbers,verify,mos,report,test,bench]'
 	@touch $@
 
 $(VENV)/.check: $(BIN)/python pyproject.toml
-	$(PIP) -e '.[local,hear,book,audiobook,numbers,test,check,bench]'
+	$(PIP) -e '.[local,hear,book,audiobook,numbers,verify,mos,report,test,check,bench]'
 	@touch $@
 
 $(VENV)/.bench: $(BIN)/python pyproject.toml

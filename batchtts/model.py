@@ -11,6 +11,10 @@ Status = Literal["done", "failed", "pending"]
 Container = Literal["wav", "flac"]
 Boundary = Literal["word", "clause", "sentence", "paragraph", "heading"]
 
+#: Whether audio is what its script says. ``unverified`` was to be heard, and nobody here
+#: understands its language.
+Verdict = Literal["pass", "suspect", "fail", "unverified"]
+
 #: How long a pause may be.
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=60)]
 
@@ -52,6 +56,59 @@ class Cue(msgspec.Struct, frozen=True, array_like=True):
     start_s: float
     end_s: float
     voice: str = ""
+
+
+class Measures(msgspec.Struct, frozen=True, array_like=True):
+    """What was measured in audio; of a row of several segments the worst of each.
+
+    Attributes:
+        speech_s: From the beginning of audible speech to its end.
+        lead_s, tail_s: Before and after it.
+        gap_s: The longest silence within it.
+        level_dbfs: RMS of what is loud in it.
+        floor_dbfs: RMS of the quietest parts of the audio.
+        end_dbfs: RMS of the last 20 ms.
+        clipped: Share of samples that lie on a flat top.
+        dc: What is constant in it, as a share of full scale.
+        dropouts: Holes that begin or end within speech from one sample to the next.
+    """
+
+    speech_s: float
+    lead_s: float
+    tail_s: float
+    gap_s: float
+    level_dbfs: float
+    floor_dbfs: float
+    end_dbfs: float
+    clipped: float
+    dc: float
+    dropouts: int
+
+
+class Heard(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a recognizer made of the audio of a row.
+
+    Attributes:
+        recognizer: The name of its model.
+        sha256: Of the file that was heard; of another file it says nothing.
+        wer, cer: Errors per word and per character of the script, both sides normalized.
+        per: Errors per phoneme; None where the phonemes of the language are not known.
+    """
+
+    recognizer: str
+    sha256: str
+    transcript: str = ""
+    wer: float = 0.0
+    cer: float = 0.0
+    per: float | None = None
+
+
+class Failure(msgspec.Struct, frozen=True, array_like=True):
+    """An attempt that failed; *at* is when, in seconds since the epoch (UTC)."""
+
+    at: float
+    code: str
+    message: str
 
 
 class Pauses(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -172,6 +229,16 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     error_code: str | None = None
     error_message: str | None = None
     context: str | None = None  # ties the row to the provider's own log
+    failures: tuple[Failure, ...] = ()  # attempts that failed, the latest of them
+    refusals: int = 0  # requests that the provider would not have for now
+    verdict: Verdict | None = None
+    reasons: tuple[str, ...] = ()  # why it is not ``pass``: stable words
+    measures: Measures | None = None
+    heard: Heard | None = None
+    second: Heard | None = None  # by another recognizer, where the first would have it fail
+    mos: float | None = None  # how natural it sounds, 1 to 5, as DistillMOS has it
+    takes: int = 1  # times that the whole row was spoken
+    kept_take: int = 1  # which of them this is, from 1
     words: tuple[Word, ...] | None = None  # times from the beginning of the file
     cues: tuple[Cue, ...] | None = None  # of a script of several segments
     segment: int | None = None  # the line is about one of several, and the row is as it was

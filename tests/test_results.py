@@ -17,7 +17,7 @@ import pytest
 from batchtts.errors import ManifestChanged, OutputBroken
 from batchtts.job.manifest import Manifest, scan
 from batchtts.job.plan import Facts, sum_usd
-from batchtts.model import Result, Word
+from batchtts.model import Failure, Heard, Measures, Result, Word
 from batchtts.record import disk
 from batchtts.record.columns import results_schema
 from batchtts.record.ledger import Ledger
@@ -52,7 +52,15 @@ SPOKEN: dict[str, Any] = {
     "characters_sent": 16,
     "cost_usd": 0.000064,
 }
-DONE = Result(id="ch1", status="done", words=(Word("Call", 0.1, 0.4),), **SPOKEN)
+MEASURES = Measures(1.25, 0.25, 0.5, 0.125, -20.0, -70.0, -65.0, 0.0, 0.0001, 2)
+JUDGED: dict[str, Any] = {
+    "verdict": "suspect",
+    "reasons": ("too_long",),
+    "measures": MEASURES,
+    "heard": Heard(recognizer="ear", sha256="ab" * 32, transcript="call me", wer=0.25, cer=0.5),
+    "failures": (Failure(1_700_000_000.5, "stalled", "late"),),
+}
+DONE = Result(id="ch1", status="done", words=(Word("Call", 0.1, 0.4),), **SPOKEN, **JUDGED)
 FAILED = Result(
     id="ch2",
     status="failed",
@@ -155,7 +163,14 @@ def test_a_row_that_is_done_says_everything(desk: Desk) -> None:
     told = SPOKEN | {"id": "ch1", "status": "done", "text": "Call me Ishmael."}
     told |= {"words": [{"text": "Call", "start_s": 0.1, "end_s": 0.4}], "cues": None}
     told |= {"audio_s": 2.0, "rtf": 0.25, "error_code": None, "error_message": None}
-    told["same_as"] = None
+    told |= {"takes": 1, "kept_take": 1, "refusals": 0}
+    told |= {"verdict": "suspect", "reasons": ["too_long"], "mos": None, "second_wer": None}
+    told |= dict.fromkeys(("second_recognizer", "second_transcript", "same_as"))
+    told |= msgspec.structs.asdict(MEASURES)
+    told |= {"recognizer": "ear", "transcript": "call me", "wer": 0.25, "cer": 0.5, "per": None}
+    told["failures"] = [
+        {"at": datetime.fromtimestamp(1_700_000_000.5, UTC), "code": "stalled", "message": "late"}
+    ]
     told["started_at"] = datetime.fromtimestamp(1_700_000_000.25, UTC)
     told["finished_at"] = datetime.fromtimestamp(1_700_000_001.5, UTC)
     del told["fingerprint"], told["frames"]
@@ -189,6 +204,13 @@ def test_every_number_has_a_unit_where_there_is_one() -> None:
         "cost_usd": "USD",
         "words": "s",
         "cues": "s",
+        "speech_s": "s",
+        "lead_s": "s",
+        "tail_s": "s",
+        "gap_s": "s",
+        "level_dbfs": "dBFS",
+        "floor_dbfs": "dBFS",
+        "end_dbfs": "dBFS",
     }
     assert units == {
         it.name: it.metadata[b"unit"].decode() for it in schema if it.metadata[b"unit"]

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from batchtts.job.plan import Floats, Ints
 from batchtts.lots import lots
-from batchtts.model import Result
+from batchtts.model import Measures, Result
 
 _AT_ONCE = 1024  # results that are held together
 
@@ -40,6 +40,8 @@ class _Column(NamedTuple):
     unit: str
     about: str
 
+
+_FAILURES = pa.list_(pa.struct([("at", _TIME), ("code", pa.string()), ("message", pa.string())]))
 
 _COLUMNS = tuple(
     _Column(*column)
@@ -84,6 +86,31 @@ _COLUMNS = tuple(
             *("cues", _CUES, "s"),
             "segments of a script that took several: where in it, when in the file, whose voice",
         ),
+        ("verdict", pa.string(), "", "pass, suspect, fail or unverified"),
+        ("reasons", pa.list_(pa.string()), "", "why it is not pass, stable words"),
+        ("speech_s", pa.float64(), "s", "from the first audible speech to the last"),
+        ("lead_s", pa.float64(), "s", "silence before it"),
+        ("tail_s", pa.float64(), "s", "silence after it"),
+        ("gap_s", pa.float64(), "s", "longest silence within it"),
+        ("level_dbfs", pa.float64(), "dBFS", "RMS of what is loud in it"),
+        ("floor_dbfs", pa.float64(), "dBFS", "RMS of the quietest parts"),
+        ("end_dbfs", pa.float64(), "dBFS", "RMS of the last 20 ms"),
+        ("clipped", pa.float64(), "", "share of samples that lie on a flat top"),
+        ("dc", pa.float64(), "", "what is constant in it, as a share of full scale"),
+        ("dropouts", pa.int32(), "", "holes within speech"),
+        ("recognizer", pa.string(), "", "model that heard it"),
+        ("transcript", pa.string(), "", "what it heard"),
+        ("wer", pa.float64(), "", "errors per word of the script"),
+        ("cer", pa.float64(), "", "errors per character"),
+        ("per", pa.float64(), "", "errors per phoneme, where these are known"),
+        ("second_recognizer", pa.string(), "", "model that was asked, too, before it failed"),
+        ("second_transcript", pa.string(), "", "what that heard"),
+        ("second_wer", pa.float64(), "", "errors per word, of that"),
+        ("mos", pa.float64(), "", "how natural it sounds, 1 to 5 (DistillMOS)"),
+        ("takes", pa.int32(), "", "times that it was spoken"),
+        ("kept_take", pa.int32(), "", "which of them this is"),
+        ("refusals", pa.int32(), "", "requests that the provider would not have for now"),
+        ("failures", _FAILURES, "", "attempts that failed, the latest of them"),
         ("error_code", pa.string(), "", "why it failed, a stable word"),
         ("error_message", pa.string(), "", "why it failed"),
     )
@@ -217,6 +244,41 @@ def _list(name: str, type: pa.DataType) -> Callable[[Sequence[Result]], pa.Array
     return lists
 
 
+def _part(of: str, name: str, type: pa.DataType) -> Callable[[Sequence[Result]], pa.Array]:
+    """A column that is an attribute of an attribute, which may be None."""
+
+    def parts(rows: Sequence[Result]) -> pa.Array:
+        wholes = _values(rows, of)
+        return pa.array([it and getattr(it, name) for it in wholes], type)
+
+    return parts
+
+
+def _failures(rows: Sequence[Result]) -> pa.Array:
+    told = [
+        [{"at": round(it.at * 1e6), "code": it.code, "message": it.message} for it in each] or None
+        for each in _values(rows, "failures")
+    ]
+    return pa.array(told, _FAILURES)
+
+
+def _reasons(rows: Sequence[Result]) -> pa.Array:
+    told = [it.reasons if it.verdict is not None else None for it in rows]
+    return pa.array(told, pa.list_(pa.string()))
+
+
+def _of_done(name: str) -> Callable[[Sequence[Result]], pa.Array]:
+    return lambda rows: pa.array(
+        [getattr(it, name) if it.status == "done" else None for it in rows], pa.int32()
+    )
+
+
+_MEASURES = Measures.__struct_fields__
+_HEARD = ("recognizer", "transcript", "wer", "cer", "per")
+_SECOND = {f"second_{name}": name for name in ("recognizer", "transcript", "wer")}
+_TYPES = {column.name: column.type for column in _COLUMNS}
+
+
 #: Columns that are not a value of the result as it is.
 _MADE: dict[str, Callable[[Sequence[Result]], pa.Array]] = {
     **{name: _name(name) for name in ("provider", "model", "voice", "language")},
@@ -225,4 +287,11 @@ _MADE: dict[str, Callable[[Sequence[Result]], pa.Array]] = {
     "rtf": _rtf,
     "words": _list("words", _WORDS),
     "cues": _list("cues", _CUES),
+    "reasons": _reasons,
+    "failures": _failures,
+    "takes": _of_done("takes"),
+    "kept_take": _of_done("kept_take"),
+    **{name: _part("measures", name, _TYPES[name]) for name in _MEASURES},
+    **{name: _part("heard", name, _TYPES[name]) for name in _HEARD},
+    **{name: _part("second", it, _TYPES[name]) for name, it in _SECOND.items()},
 }

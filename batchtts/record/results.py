@@ -27,7 +27,7 @@ from batchtts.record.columns import as_columns, results_schema
 from batchtts.record.ledger import Ledger
 from batchtts.record.store import Layout
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 _STATUSES: tuple[Status, ...] = ("done", "failed", "pending")
 _WHY = ("error_code", "error_message")

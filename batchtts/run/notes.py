@@ -85,6 +85,12 @@ def correction(row: int, result: Result, error: UtteranceError) -> Correction:
         sha256=None,
         words=None,
         cues=None,
+        verdict=None,
+        reasons=(),
+        measures=None,
+        heard=None,
+        second=None,
+        mos=None,
         error_code=error.code,
         error_message=str(error),
     )
