@@ -14,6 +14,7 @@ Boundary = Literal["word", "clause", "sentence", "paragraph", "heading"]
 #: Whether audio is what its script says. ``unverified`` was to be heard, and nobody here
 #: understands its language.
 Verdict = Literal["pass", "suspect", "fail", "unverified"]
+VERDICTS: tuple[Verdict, ...] = ("pass", "unverified", "suspect", "fail")
 
 #: How long a pause may be.
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=60)]

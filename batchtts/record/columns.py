@@ -116,6 +116,12 @@ _COLUMNS = tuple(
     )
 )
 
+#: What is found out about audio that is there, and may be found out later.
+JUDGED = (
+    "verdict reasons recognizer transcript wer cer per"
+    " second_recognizer second_transcript second_wer mos takes kept_take"
+).split()
+
 _NAMES = frozenset(column.name for column in _COLUMNS)
 _OWN = pa.schema(
     [
