@@ -259,6 +259,12 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             take_usd=self.take_usd,
         )
 
+    def restated(self, **changes: object) -> Result:
+        """The next line about the same audio, with something else in it; it costs nothing."""
+        return msgspec.structs.replace(
+            self, characters_sent=0, cost_usd=None if self.is_unpriced else 0.0, **changes
+        )
+
     @property
     def audio_s(self) -> float | None:
         """Seconds of audio in the file."""

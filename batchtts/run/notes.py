@@ -74,11 +74,8 @@ def unspoken(utterance: Utterance, provider: str) -> Result:
 
 def correction(row: int, result: Result, error: UtteranceError) -> Correction:
     """What is to be said of a row that was recorded as done and is not."""
-    told = msgspec.structs.replace(
-        result,
+    told = result.restated(
         status="failed",
-        characters_sent=0,  # the line that this one corrects has them
-        cost_usd=None if result.is_unpriced else 0.0,
         peak_dbfs=None,
         frames=None,
         bytes=None,
