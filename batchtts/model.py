@@ -91,13 +91,11 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     Attributes:
         recognizer: The name of its model.
-        sha256: Of the file that was heard; of another file it says nothing.
         wer, cer: Errors per word and per character of the script, both sides normalized.
         per: Errors per phoneme; None where the phonemes of the language are not known.
     """
 
     recognizer: str
-    sha256: str
     transcript: str = ""
     wer: float = 0.0
     cer: float = 0.0
@@ -128,6 +126,14 @@ class AudioFormat:
 
     container: Container
     sample_rate_hz: int
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What audio is taken for; the reasons are stable words, and none where it is good."""
+
+    verdict: Verdict = "pass"
+    reasons: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,7 @@ JUDGED: dict[str, Any] = {
     "verdict": "suspect",
     "reasons": ("too_long",),
     "measures": MEASURES,
-    "heard": Heard(recognizer="ear", sha256="ab" * 32, transcript="call me", wer=0.25, cer=0.5),
+    "heard": Heard(recognizer="ear", transcript="call me", wer=0.25, cer=0.5),
     "failures": (Failure(1_700_000_000.5, "stalled", "late"),),
 }
 DONE = Result(id="ch1", status="done", words=(Word("Call", 0.1, 0.4),), **SPOKEN, **JUDGED)
