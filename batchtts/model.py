@@ -191,6 +191,19 @@ class Take:
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """A row keeps the audio that it has: another take of it is no better.
+
+    Attributes:
+        take: What was brought, and is not wanted.
+        result: What the row has, and what this take has cost.
+    """
+
+    take: Take
+    result: Result
+
+
+@dataclass(frozen=True, slots=True)
 class Correction:
     """A row that was recorded as done and is not."""
 
@@ -212,6 +225,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     same_as: str | None = None  # id of the row that was spoken for this one, too
     path: str | None = None  # below the output directory, with forward slashes
     text_chars: int = 0
+    spoken: str | None = None  # what was sent, if that is not the script as it is written
     provider: str = ""
     model: str = ""
     voice: str = ""

@@ -138,7 +138,7 @@ def conclude(summary: Summary, job: Job) -> None:
     first, *others = closing_lines(summary, job)
     if job.log_format == "json":
         level = logging.WARNING if summary.exit_code else logging.INFO
-        figures = msgspec.structs.asdict(summary)
+        figures = msgspec.to_builtins(summary)
         log.log(level, "%s", first, extra=notice("summary", more=figures))
     elif summary.exit_code or not job.quiet:
         for line in (first, *others[-1:]) if job.quiet else (first, *others):

@@ -32,7 +32,7 @@ class ResultsStale(UsageError):
 
 def amend(
     layout: Layout, ledger: Ledger, told: Callable[[list[str]], Iterator[Result | None]]
-) -> None:
+) -> Tally:
     """Bring what was found out about audio up to date, and leave all else as it is.
 
     Args:
@@ -62,6 +62,7 @@ def amend(
             )
             table.seal(msgspec.json.encode(now))
         table.publish()
+    return tally
 
 
 @contextmanager

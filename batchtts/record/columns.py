@@ -50,6 +50,7 @@ _COLUMNS = tuple(
         ("status", pa.string(), "", "done, failed or pending"),
         ("path", pa.string(), "", "audio file, below the output directory"),
         ("text_chars", pa.int64(), "characters", "of the script"),
+        ("spoken", pa.string(), "", "what was sent, if that is not the script as it is written"),
         ("provider", pa.string(), "", "who was asked"),
         ("model", pa.string(), "", "model that spoke"),
         ("voice", pa.string(), "", "voice that spoke"),

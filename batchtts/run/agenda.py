@@ -260,20 +260,20 @@ class Agenda:
 
     def _again(self) -> Bools:
         rows = np.zeros(len(self.plan.kinds), np.bool_)
-        for name in self.job.again:
-            if name == "all":
-                rows[:] = True
-            elif name == "failed":
-                rows |= self.plan.kinds == FAILED
-            else:
-                rows |= self._named(name.removeprefix("id:"))
-        return rows
+        names = [it.removeprefix("id:") for it in self.job.again if it not in ("all", "failed")]
+        if "all" in self.job.again:
+            rows[:] = True
+        if "failed" in self.job.again:
+            rows |= self.plan.kinds == FAILED
+        return rows | self._named(names)
 
-    def _named(self, row_id: str) -> Bools:
-        found: Bools = self.manifest.id_hashes == hash(row_id)
-        if not found.any():
+    def _named(self, ids: list[str]) -> Bools:
+        wanted = np.array([hash(row_id) for row_id in ids], np.int64)
+        there = np.isin(wanted, self.manifest.id_hashes)
+        if not there.all():
+            row_id = ids[int(there.argmin())]
             raise SettingsError(f"again: no row of {self.manifest.path} has the id {row_id!r}")
-        return found
+        return np.isin(self.manifest.id_hashes, wanted)
 
     def _wanted(self) -> Bools:
         wanted: Bools = (self.plan.kinds != DONE) & ~self.refused & self.chosen

@@ -16,7 +16,7 @@ import numpy as np
 import trio
 
 from batchtts.job.plan import FAILED, KINDS, Ints
-from batchtts.model import Correction, Result, Take, Utterance
+from batchtts.model import Correction, Kept, Result, Take, Utterance
 from batchtts.notices import notice
 from batchtts.record import disk
 from batchtts.record.begun import Begun, Sent, take_of
@@ -48,6 +48,9 @@ class Spoken:
     audio_s: float = 0.0
     characters: int = 0
     cost_usd: float = 0.0
+    attempts: int = 0
+    segments: int = 0
+    refusals: int = 0
 
 
 @dataclass(slots=True)
@@ -84,6 +87,7 @@ class Books:
     Attributes:
         name: Of the run; see Crew.
         tell: Called with each result once it is durable.
+        cost: What characters cost, by the model that speaks them.
     """
 
     name: str
@@ -93,6 +97,7 @@ class Books:
     pieces: Pieces
     agenda: Agenda
     tell: Callable[[Result], None]
+    cost: Callable[[str, int], float | None]
     spoken: Spoken = field(default_factory=Spoken)
     _awaited: Awaited = field(default_factory=lambda: Awaited.of(()))
     _aside: dict[int, str] = field(default_factory=dict)
@@ -106,6 +111,9 @@ class Books:
         segments = [it for it in outcomes if isinstance(it, Segment)]
         if segments:
             await self._record_segments(segments)
+        kept = [it for it in outcomes if isinstance(it, Kept)]
+        if kept:
+            await self._record_kept(kept)
         finished = [it for it in outcomes if isinstance(it, Take) and not self._leaves_all(it)]
         rows = [take.utterance.row for take in finished]
         told = self.agenda.plan.settled  # there is nothing to correct where nothing was said
@@ -135,6 +143,33 @@ class Books:
             if segment.part.is_spoiled:  # meanwhile
                 self.pieces.remove(segment.piece.folder, segment.piece.name)
 
+    async def _record_kept(self, kept: Sequence[Kept]) -> None:
+        """Say that takes were made, and are not wanted."""
+        addresses = await trio.to_thread.run_sync(self._drop, kept)
+        for each, address in zip(kept, addresses, strict=True):
+            row, result = each.take.utterance.row, each.result
+            self.spoken.kept += 1
+            self.spoken.characters += result.characters_sent
+            self.spoken.cost_usd += result.cost_usd or 0.0
+            self.agenda.plan.restate(row, address, result.characters_sent, result.cost_usd)
+            self.tell(result)
+        self.begun.settle(take_of(self.name, each.take.utterance.row) for each in kept)
+
+    def _drop(self, kept: Sequence[Kept]) -> list[int]:
+        addresses = self.ledger.append([each.result for each in kept])
+        for each in kept:
+            if each.take.file is not None:
+                with disk.telling(self.store.layout.root):
+                    disk.remove(each.take.file)
+            self.pieces.drop(folder_of(each.take.utterance.id))
+        return addresses
+
+    def had(self, row: int) -> Result | None:
+        """What is known of a row from before it was begun: the last line about it."""
+        plan = self.agenda.plan
+        [last] = self.ledger.results([max(int(plan.addresses[row]), int(plan.replaces[row]))])
+        return last
+
     def _keep(self, segments: Sequence[Segment], told: Sequence[Result]) -> list[int]:
         self.pieces.publish([segment.piece for segment in segments if not segment.part.is_spoiled])
         return self.ledger.append(told)
@@ -142,11 +177,11 @@ class Books:
     def _account(self, segment: Segment) -> Result:
         """The line about a segment: the row is as it was, and so much was spent on it."""
         reading, number = segment.part.reading, segment.part.number
-        row, cost = reading.utterance.row, self.agenda.casting.provider.cost_usd
-        plan, sent = self.agenda.plan, self.begun.sent(take_of(self.name, row))
+        row, plan = reading.utterance.row, self.agenda.plan
+        sent = self.begun.sent(take_of(self.name, row))
         address = max(int(plan.addresses[row]), int(plan.replaces[row]))
-        [last] = self.ledger.results([address])
-        told = reading.tell(number, cost)
+        last = self.had(row)
+        told = reading.tell(number, self.cost)
         return msgspec.structs.replace(
             spent(sent, lightened(last, address)),
             characters_sent=told.characters,
@@ -187,9 +222,13 @@ class Books:
         return self.ledger.append(failed)
 
     def _count(self, row: int, result: Result, address: int) -> None:
-        self.spoken.audio_s += result.audio_s or 0.0
-        self.spoken.characters += result.characters_sent
-        self.spoken.cost_usd += result.cost_usd or 0.0
+        spoken = self.spoken
+        spoken.audio_s += result.audio_s or 0.0
+        spoken.characters += result.characters_sent
+        spoken.cost_usd += result.cost_usd or 0.0
+        spoken.attempts += result.attempts
+        spoken.segments += min(result.segments, result.attempts)
+        spoken.refusals += result.refusals
         self._settle(row, result, address)
         self.agenda.plan.spend(row, result.characters_sent, result.cost_usd)
 

@@ -18,12 +18,14 @@ from batchtts.record.ledger import Ledger
 from batchtts.record.store import Layout, occupy
 from batchtts.run.aftermath import Aftermath, aftermath
 from batchtts.run.agenda import Agenda
+from batchtts.run.closing import Closing
 from batchtts.run.outset import (
     check_is_input,
     preview_of,
     read,
 )
 from batchtts.run.progress import Progress, Silent
+from batchtts.run.rounds import Rounds, audition_of, find_other
 from batchtts.run.summary import Summary
 from batchtts.run.work import begin
 from batchtts.wire.tape import prepare
@@ -55,6 +57,8 @@ def run(
 def _run(job: Job, environment: Mapping[str, str], progress: Progress, after: Aftermath) -> Summary:
     began_at, started_at = time.monotonic(), time.time()
     speaker = find_speaker(job, environment)
+    audition = audition_of(job, environment)
+    other = find_other(job, speaker, environment)
     if job.record is not None:
         prepare(job.record)
     check_is_input(job)
@@ -73,12 +77,29 @@ def _run(job: Job, environment: Mapping[str, str], progress: Progress, after: Af
             raise broken  # what the results are made of, or go to, is not to be had
         tally = work.fold()
         work.tidy(tally)
-        summary = work.summarize(tally, started_at, time.monotonic() - began_at)
+        work.leave(started_at, moved=work.shorten())
+        rounds = None
+        if audition is not None and broken is None and not work.is_out_of_time:
+            rounds = Rounds(
+                job=job,
+                speaker=speaker,
+                other=other,
+                audition=audition,
+                environment=environment,
+                layout=layout,
+                ledger=ledger,
+                progress=progress,
+                budget=work.speech.budget,
+                began_at=began_at,
+            )
+            tally = rounds.go()
+            broken = rounds.broken
+        closing = Closing(work=work, rounds=rounds, tally=tally)
+        summary = closing.summarize(started_at, time.monotonic() - began_at)
         after.summary = summary
         told = msgspec.json.format(msgspec.json.encode(summary)) + b"\n"
         with disk.telling(layout.root):
             disk.replace_file(layout.summary, told, scratch=layout.scratch / "summary.json")
-        work.leave(started_at, moved=work.shorten())
     if broken is not None:
         raise broken
     return summary

@@ -6,13 +6,14 @@ import logging
 import secrets
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import msgspec
 import numpy as np
 
 import batchtts
-from batchtts.errors import Exit, ManifestChanged, OutputBroken, RunError, SettingsError
+from batchtts.errors import ManifestChanged, OutputBroken, RunError, SettingsError
 from batchtts.job.manifest import Manifest
 from batchtts.job.plan import DONE, Ints
 from batchtts.job.settings import Job
@@ -35,13 +36,24 @@ from batchtts.run.memory import recall
 from batchtts.run.outset import Outset, set_out, speak_again, unlike_recorded
 from batchtts.run.progress import Progress
 from batchtts.run.resume import FEWEST_ROWS, leave
-from batchtts.run.speech import Speech
-from batchtts.run.summary import Summary
+from batchtts.run.speech import Speech, Weighing
+from batchtts.run.variation import Variation
 
 log = logging.getLogger("batchtts.run")
 
-#: Settings that leave rows out of every run that has them.
-_LEAVING = ("sample", "again")
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retake:
+    """How rows are spoken once more.
+
+    Attributes:
+        speaker: Who speaks them; whose they are is as it was.
+        weighing: Makes what decides whether a take is better than what is there.
+    """
+
+    speaker: Speaker
+    variation: Variation
+    weighing: Callable[[Books], Weighing]
 
 
 def begin(
@@ -52,8 +64,15 @@ def begin(
     ledger: Ledger,
     progress: Progress,
     began_at: float,
+    budget: Budget | None = None,
+    retake: Retake | None = None,
 ) -> Work:
-    """Put in order what is there, and find out what there is to do."""
+    """Put in order what is there, and find out what there is to do.
+
+    Args:
+        began_at: When the run began, by time.monotonic().
+        budget: What it may still spend, if others have spent of it.
+    """
     if not ledger.mark and (layout.root / speaker.format.container).is_dir():
         told = "%s has audio and no ledger that tells of it: all rows are spoken"
         log.warning(told, layout.root, extra=notice("ledger_missing"))
@@ -74,9 +93,13 @@ def begin(
         pieces=Pieces(layout.pieces),
         agenda=agenda,
         tell=progress.add,
+        cost=(retake.speaker if retake else speaker).provider.cost_usd,
     )
-    budget = Budget(job.max_cost_usd)
+    budget = budget or Budget(job.max_cost_usd)
     speech = Speech(job, speaker, agenda, books, progress, began_at, budget)
+    if retake is not None:
+        speech.speaker, speech.variation = retake.speaker, retake.variation
+        speech.weighing = retake.weighing(books)
     return Work(job, speaker, outset, layout, ledger, books, speech)
 
 
@@ -126,7 +149,7 @@ class Work:
         """Do what is to be done; return what broke the run, if anything did."""
         self.books.begin(self._header())
         broken = self._do() if self.agenda.plan.to_do else None
-        if broken is None and self.outset.is_unseen and not self._is_stopped():
+        if broken is None and self.outset.is_unseen and not self.is_stopped:
             broken = self._speak_lost()
         if self.job.prune and broken is None:  # now that nobody needs it any more
             self.books.prune(self.agenda.unneeded())
@@ -149,9 +172,15 @@ class Work:
             self.left_again = self.agenda.keep() - self.books.spoken.kept
         return broken
 
-    def _is_stopped(self) -> bool:
+    @property
+    def is_stopped(self) -> bool:
         """Whether no more rows are to be begun."""
         return bool(self.speech.signals) or self.speech.limit is not None or self.agenda.is_cut
+
+    @property
+    def is_out_of_time(self) -> bool:
+        """Whether nothing that takes long is to be begun."""
+        return bool(self.speech.signals or self.cut_off_by) or self.speech.limit == "max_duration_s"
 
     def _speak_lost(self) -> RunError | None:
         """Look at the files that were not looked at yet, and speak what proves to be lost."""
@@ -199,7 +228,7 @@ class Work:
 
     def tidy(self, tally: Tally) -> None:
         """Remove the segments of rows that are not whole, if there are no such rows."""
-        if not (self._is_left(tally) or tally.status["failed"] or self.books.spoken.kept):
+        if not (self.is_left(tally) or tally.status["failed"] or self.books.spoken.kept):
             self.books.pieces.clear()
 
     def shorten(self) -> Ints | None:
@@ -230,52 +259,9 @@ class Work:
                 moved=moved,
             )
 
-    def summarize(self, tally: Tally, started_at: float, wall_s: float) -> Summary:
-        """Put the run in figures."""
-        return Summary(
-            manifest=str(self.job.manifest),
-            out=str(self.layout.root),
-            provider=self.speaker.provider.name,
-            rows=tally.rows,
-            done=tally.status["done"],
-            failed=tally.status["failed"],
-            pending=tally.status["pending"],
-            spoken=self.books.spoken.rows,
-            shared=self.books.spoken.shared,
-            audio_s=round(tally.audio_s, 3),
-            spoken_audio_s=round(self.books.spoken.audio_s, 3),
-            characters_sent=self.books.spoken.characters,
-            spent_usd=round(self.books.spoken.cost_usd, 6),
-            estimated_usd=round(self.estimated_usd, 6),
-            cost_usd=round(tally.cost_usd, 6),
-            unpriced=tally.unpriced,
-            limit=self._limit(tally),
-            wall_s=round(wall_s, 3),
-            started_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started_at)),
-            exit_code=self._exit_code(tally),
-            batchtts=batchtts.__version__,
-        )
-
-    def _is_left(self, tally: Tally) -> bool:
+    def is_left(self, tally: Tally) -> bool:
         """Whether work is left: rows that are not done, or were to be spoken again."""
         return tally.status["pending"] + self.left_again > 0
-
-    def _limit(self, tally: Tally) -> str | None:
-        """The setting because of which rows are left, or None."""
-        if not self._is_left(tally):
-            return None
-        if self.speech.limit is not None or self.agenda.is_cut:
-            return self.speech.limit or "limit"
-        leaving = (name for name in _LEAVING if getattr(self.job, name))
-        return next(leaving, None) if self.agenda.left_out else None
-
-    def _exit_code(self, tally: Tally) -> Exit:
-        signals = self.speech.signals if self._is_left(tally) else []
-        if stopped_by := self.cut_off_by or next(iter(signals), None):
-            return Exit.INTERRUPTED if stopped_by == signal.SIGINT else Exit.TERMINATED
-        if self._limit(tally) is not None:
-            return Exit.LIMIT
-        return Exit.SOME_FAILED if tally.status["failed"] else Exit.DONE
 
     def _header(self) -> Header:
         return Header(

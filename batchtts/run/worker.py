@@ -15,7 +15,7 @@ import trio
 
 from batchtts import errors
 from batchtts.audio.decode import Sound
-from batchtts.model import Result, Take, Word
+from batchtts.model import Kept, Result, Take, Word
 from batchtts.notices import notice
 from batchtts.record import disk
 from batchtts.record.pieces import Facts, Piece
@@ -40,7 +40,7 @@ class Segment:
     piece: Piece
 
 
-Outcome = Take | Segment
+Outcome = Take | Segment | Kept
 
 
 class Worker:
@@ -201,6 +201,7 @@ class Worker:
             model=voice.model,
             voice=voice.name,
             language=voice.language,
+            spoken=reading.spoken,
             segments=len(reading.pieces),
             characters_sent=untold.characters,
             cost_usd=untold.cost_usd,

@@ -17,13 +17,13 @@ import trio
 from batchtts.errors import UtteranceError
 from batchtts.model import Result
 from batchtts.notices import notice
-from batchtts.review.corpus import Corpus, Item
-from batchtts.review.judging import Judge
-from batchtts.review.listening import Listener
-from batchtts.review.sound import Stretch, stretches
 from batchtts.run.desk import Desk
+from batchtts.verify.corpus import Corpus, Item
+from batchtts.verify.judging import Judge
+from batchtts.verify.listening import Listener
+from batchtts.verify.sound import Stretch, stretches
 
-log = logging.getLogger("batchtts.review")
+log = logging.getLogger("batchtts.verify")
 
 #: Lines that become durable together, at most.
 GROUP = 64
@@ -135,7 +135,7 @@ class Verification:
         self.done.heard += 1
         self.done.heard_s += line.audio_s or 0.0
         self._remember(line)
-        return line
+        return line.restated()
 
     def _remember(self, line: Result) -> None:
         if self.corpus.is_shared(line.sha256):
@@ -155,7 +155,7 @@ class Verification:
             if line.same_as is not None:
                 self.done.twins[line.id] = line.same_as
         if (judgement.verdict, judgement.reasons) == (item.line.verdict, item.line.reasons):
-            return line if line is not item.line else None
+            return line.restated() if line is not item.line else None
         return line.restated(verdict=judgement.verdict, reasons=judgement.reasons)
 
     def _parts(self, line: Result) -> Iterator[Stretch]:

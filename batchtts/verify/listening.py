@@ -8,9 +8,10 @@ from functools import partial
 from typing import Protocol
 
 import trio
+from msgspec.structs import replace
 
 from batchtts.model import Heard, Result
-from batchtts.review.sound import Stretch
+from batchtts.verify.sound import Stretch
 
 
 class Ear(Protocol):
@@ -112,10 +113,11 @@ class Listener:
             if critic is not None:
                 scored.append((part.audio_s, await critic.score(*part)))
         if ear is not None:
-            line = line.restated(heard=await self._heard(ear, script, texts, line), second=None)
+            heard = await self._heard(ear, script, texts, line)
+            line = replace(line, heard=heard, second=None)
         if scored:
             mean = sum(each_s * mos for each_s, mos in scored) / sum(it for it, _ in scored)
-            line = line.restated(mos=round(mean, 3))
+            line = replace(line, mos=round(mean, 3))
         return line
 
     async def ask_second(self, script: str, line: Result, parts: Iterator[Stretch]) -> Result:
@@ -124,7 +126,7 @@ class Listener:
         texts = list[str]()
         while (part := await _next(parts)) is not None:
             texts.append(await self.second.hear(*part, line.language))
-        return line.restated(second=await self._heard(self.second, script, texts, line))
+        return replace(line, second=await self._heard(self.second, script, texts, line))
 
     async def _heard(self, ear: Ear, script: str, texts: list[str], line: Result) -> Heard:
         transcript = " ".join(filter(None, (it.strip() for it in texts)))

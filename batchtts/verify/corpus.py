@@ -6,11 +6,12 @@ what is found out goes there, and then into the results.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from batchtts.errors import OutputBroken
@@ -21,6 +22,7 @@ from batchtts.record.amendment import amend, opened
 from batchtts.record.ledger import Ledger
 from batchtts.record.scripts import script_column
 from batchtts.record.store import Layout
+from batchtts.record.tally import Tally
 from batchtts.run.memory import recall
 
 _AT_ONCE = 512  # rows that are read together; one may have the words of two hours
@@ -31,6 +33,7 @@ class Item(NamedTuple):
 
     Attributes:
         place: Among the rows of the results, from 0.
+        script: What was to be heard: as it was sent, where that is not as it was written.
         line: The last one about it.
     """
 
@@ -54,6 +57,7 @@ class Corpus:
     audio_s: float
     _column: str
     _addresses: Ints  # of the line about each row of the results; -1 if it has no audio
+    _past: Past
     _shared: frozenset[int]  # hash() of the SHA-256 of files that are the audio of several rows
 
     @classmethod
@@ -70,7 +74,7 @@ class Corpus:
             addresses = _addresses(file, past)
             audio_s, shared = _audio(file)
         count = int(np.count_nonzero(addresses >= 0))
-        return cls(layout, ledger, count, audio_s, column, addresses, shared)
+        return cls(layout, ledger, count, audio_s, column, addresses, past, shared)
 
     def is_shared(self, sha256: str | None) -> bool:
         """Whether several rows have this audio."""
@@ -88,10 +92,20 @@ class Corpus:
                     continue
                 scripts = as_text(batch[self._column].take(places - first + len(batch)))
                 lines = self.ledger.results(self._addresses[places].tolist())
-                yield [
-                    Item(place, script or "", _told(line))
-                    for place, script, line in zip(places.tolist(), scripts, lines, strict=True)
-                ]
+                yield [_item(*each) for each in zip(places.tolist(), scripts, lines, strict=True)]
+
+    def failed(self, codes: Collection[str]) -> dict[str, int]:
+        """Return rows that have failed for one of these reasons, and how often they were spoken."""
+        with opened(self.layout, mark=None) as file:
+            ids = [
+                row_id
+                for batch in file.iter_batches(columns=["id", "status", "error_code"])
+                for row_id, status, code in zip(*map(pa.Array.to_pylist, batch), strict=True)
+                if status == "failed" and code in codes
+            ]
+        at = self._past.find(np.fromiter(map(hash, ids), np.int64, len(ids)))
+        lines = self.ledger.results(self._past.addresses[at[at >= 0]].tolist())
+        return {line.id: line.takes for line in lines if line is not None}
 
     def tell(self, places: Sequence[int], lines: Sequence[Result]) -> None:
         """Write down what was found out about some rows, durably.
@@ -101,8 +115,8 @@ class Corpus:
         """
         self._addresses[np.array(places, np.int64)] = self.ledger.append(lines)
 
-    def amend(self) -> None:
-        """Bring the results up to date.
+    def amend(self) -> Tally:
+        """Bring the results up to date; return what they amount to.
 
         Raises:
             OutputBroken: they could not be written.
@@ -112,13 +126,13 @@ class Corpus:
         def told(ids: list[str]) -> Iterator[Result | None]:
             return self.ledger.results([int(next(rows)) for _ in ids])
 
-        amend(self.layout, self.ledger, told)
+        return amend(self.layout, self.ledger, told)
 
 
-def _told(line: Result | None) -> Result:
+def _item(place: int, script: str | None, line: Result | None) -> Item:
     if line is None:
         raise OutputBroken("the ledger has changed", hint="run the same command again")
-    return line
+    return Item(place, line.spoken or script or "", line)
 
 
 def _addresses(file: pq.ParquetFile, past: Past) -> Ints:

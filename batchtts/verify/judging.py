@@ -7,10 +7,14 @@ counts, and all reasons are told.
 from __future__ import annotations
 
 from batchtts.model import Judgement, Result
+from batchtts.verify.listening import Ear
 
 
 class Judge:
     """Knows what is usual, and judges by it."""
+
+    def expects(self, ear: Ear | None) -> None:
+        """Words are to be heard by this recognizer, in the languages that it knows."""
 
     def learn(self, script: str, line: Result) -> None:
         """See one row of all."""
