@@ -25,7 +25,7 @@ _PATHS = ("manifest", "out", "dictionary", "key_file", "record", "metrics")
 _DURATIONS = ("grace_s", "outage_s", "max_duration_s", "hook_timeout_s")
 
 #: What `Job.columns` may say the name of.
-ROLES = ("id", "text", "voice", "model", "language", "speed", "speaker")
+ROLES = ("id", "text", "voice", "model", "language", "speed", "speaker", "canary")
 
 LogFormat = Literal["text", "json"]
 Markup = Literal["none", "markdown", "html"]

@@ -81,6 +81,7 @@ class Agenda:
         models: Of the voices, by name; a row has one of them.
         model_of: Shape (rows,), int32: places in *models*.
         refused: Shape (rows,), bool: rows that no provider needs to be asked for.
+        canary: Shape (rows,), bool: rows that every run speaks.
         again: Shape (rows,), bool: rows that are done as they are wanted, and asked for again.
         lost: Ledger lines about audio that is not there any more.
         chosen: Shape (rows,), bool: rows that this run is about.
@@ -105,6 +106,7 @@ class Agenda:
     models: list[str]
     model_of: Int32s
     refused: Bools
+    canary: Bools
     again: Bools
     lost: Ints
     chosen: Bools
@@ -220,8 +222,10 @@ class Agenda:
         """
         again, was_done = self._again(), self.plan.kinds == DONE
         if self.job.again:
-            self.plan.reopen(np.flatnonzero(again), CHANGED)
             self.chosen &= again
+        else:
+            again |= self.canary
+        self.plan.reopen(np.flatnonzero(again), CHANGED)
         if self.job.sample is not None:
             self.chosen &= _sample(self.manifest, self.job.sample, self.job.seed)
         if self.job.dedup:
@@ -231,9 +235,8 @@ class Agenda:
             found = find_spoken(self.prints, rows, past, lost=self.lost, sound=sound)
             self.shared = Shared.at_hand(*found)
         self._divide()
-        if self.job.again:
-            self.plan.close(np.flatnonzero(again & was_done & ~self.chosen))
-            self.again = again & was_done & self.chosen
+        self.plan.close(np.flatnonzero(again & was_done & ~self.chosen))
+        self.again = again & was_done & self.chosen
 
     def keep(self) -> int:
         """Rows that were to be spoken again and are not have what they had; return how many."""
