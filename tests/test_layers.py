@@ -37,7 +37,7 @@ PURE = (
     "audio.edges audio.join audio.mpeg audio.ogg audio.pcm audio.riff errors hints"
     " job.casting job.durations job.ping job.plan job.prints job.sharing lots model"
     " notices record.names review.checks run.pace server.faultfile server.faults"
-    " server.knobs text wire"
+    " server.knobs text wire run.figures run.spelling"
     " export.alignment export.captions export.cuefiles export.filenames export.languages"
     " export.loudness export.meter export.orders export.steps"
 ).split()

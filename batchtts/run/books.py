@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -25,8 +25,10 @@ from batchtts.record.lines import Header
 from batchtts.record.pieces import Pieces, folder_of
 from batchtts.record.store import Store
 from batchtts.run.agenda import Agenda
+from batchtts.run.figures import Figures
 from batchtts.run.mending import conclusion, lightened, spent
 from batchtts.run.notes import unspoken
+from batchtts.run.progress import counting
 from batchtts.run.worker import Outcome, Segment
 
 log = logging.getLogger("batchtts.run")
@@ -83,7 +85,7 @@ class Books:
 
     Attributes:
         name: Of the run; see Crew.
-        tell: Called with each result once it is durable.
+        figures: Told of what was spoken, once it is durable.
     """
 
     name: str
@@ -92,7 +94,7 @@ class Books:
     begun: Begun
     pieces: Pieces
     agenda: Agenda
-    tell: Callable[[Result], None]
+    figures: Figures = field(default_factory=counting)
     spoken: Spoken = field(default_factory=Spoken)
     _awaited: Awaited = field(default_factory=lambda: Awaited.of(()))
     _aside: dict[int, str] = field(default_factory=dict)
@@ -119,6 +121,7 @@ class Books:
         for correction, address in zip(corrections, addresses[len(finished) :], strict=True):
             self.spoken.rows -= 1
             self._settle(correction.row, correction.result, address)
+            self.figures.correct(correction.result)
         self.begun.settle(take_of(self.name, row) for row in rows)
 
     async def _record_segments(self, segments: Sequence[Segment]) -> None:
@@ -134,6 +137,8 @@ class Books:
             self.begun.tell(take, result.take_characters, result.take_usd)
             if segment.part.is_spoiled:  # meanwhile
                 self.pieces.remove(segment.piece.folder, segment.piece.name)
+            self.figures.pay(result.characters_sent, result.cost_usd)
+            self.figures.hear(result.id, segment.part.script_chars, segment.piece.audio_s)
 
     def _keep(self, segments: Sequence[Segment], told: Sequence[Result]) -> list[int]:
         self.pieces.publish([segment.piece for segment in segments if not segment.part.is_spoiled])
@@ -160,7 +165,9 @@ class Books:
     def _leaves_all(self, take: Take) -> bool:
         """Whether a row stays what it was: it was left, or has good audio and got no other."""
         failed_again = take.result.status == "failed" and self.agenda.again[take.utterance.row]
-        self.spoken.kept += bool(failed_again)
+        if failed_again:
+            self.spoken.kept += 1
+            self.figures.keep(take.result)
         return take.result.status == "pending" or bool(failed_again)
 
     def _commit(
@@ -191,12 +198,12 @@ class Books:
         self.spoken.characters += result.characters_sent
         self.spoken.cost_usd += result.cost_usd or 0.0
         self._settle(row, result, address)
+        self.figures.add(result)
         self.agenda.plan.spend(row, result.characters_sent, result.cost_usd)
 
     def _settle(self, row: int, result: Result, address: int) -> None:
         if result.status != "pending":
             self.agenda.plan.settle(row, KINDS[result.status], address)
-            self.tell(result)
 
     def _take_back(self, utterances: Iterable[Utterance]) -> None:
         """Say of audio that is about to be replaced that it counts no more, and remove it."""

@@ -139,7 +139,6 @@ def _begin(
         begun=begun,
         pieces=Pieces(layout.pieces),
         agenda=agenda,
-        tell=progress.add,
     )
     budget = Budget(job.max_cost_usd)
     speech = Speech(job, speaker, agenda, books, progress, began_at, budget)

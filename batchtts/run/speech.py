@@ -24,10 +24,11 @@ from batchtts.run.agenda import Agenda
 from batchtts.run.books import Books
 from batchtts.run.budget import Budget
 from batchtts.run.crew import Crew
+from batchtts.run.figures import Work
 from batchtts.run.joining import Joinery
 from batchtts.run.pace import Breaker, InFlight
 from batchtts.run.pool import Hand, Stop, run_pool
-from batchtts.run.progress import Progress
+from batchtts.run.progress import Progress, counting
 from batchtts.run.reading import Reading
 from batchtts.run.retry import RetryPolicy
 from batchtts.run.worker import Outcome, Worker
@@ -78,7 +79,8 @@ class Speech:
             extra=notice("run_begins", more=self._facts()),
         )
         broken: list[RunError] = []
-        self.progress.begin(self.agenda.to_speak, self.agenda.characters_to_speak)
+        self.books.figures = counting(self._work())
+        self.progress.begin(self.books.figures)
         try:
             trio.run(self._run)
         except* RunError as group:
@@ -86,6 +88,15 @@ class Speech:
         finally:
             self.progress.end()
         return _gravest(broken)
+
+    def _work(self) -> Work:
+        estimated_usd, unpriced = self.agenda.cost_usd()
+        return Work(
+            rows=self.agenda.to_speak,
+            size=self.agenda.characters_to_speak,
+            estimated_usd=estimated_usd,
+            unpriced=unpriced,
+        )
 
     def _facts(self) -> dict[str, object]:
         return {
@@ -110,6 +121,7 @@ class Speech:
         async with trio.open_nursery() as services:
             if threading.current_thread() is threading.main_thread():
                 await services.start(self._obey_signals, stop)
+            services.start_soon(self.progress.watch)
             if self.job.max_duration_s is not None:
                 services.start_soon(self._watch_clock, stop, self.job.max_duration_s)
             if self.speaker.url is None:
@@ -221,6 +233,7 @@ class Speech:
             options=self.speaker.options,
             pronunciations=self.agenda.wording.pronunciations,
             recorder=self._recorder(None if key == LOCAL else key),
+            figures=self.books.figures,
         )
 
     def _learn(self, crew: Crew) -> None:
