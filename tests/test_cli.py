@@ -14,7 +14,7 @@ import pytest
 import batchtts
 from batchtts.cli import COMMANDS
 from batchtts.cli.options import Option
-from batchtts.cli.talk import spell_usd
+from batchtts.run.spelling import spell_usd
 from batchtts.wire import registry
 from batchtts.wire.prices import AS_OF
 from tests.e2e import COMMAND, DEADLINE, TONE, Answer, ask, environment, write_csv

@@ -22,8 +22,9 @@ HOUSE = (
     "run",
     "verify",
     "review.transcribe   review.ears   review.mos",
-    "server   run.memory",
-    "run.contest   run.desk   run.local",
+    "server   run.memory   run.progress",
+    "run.contest   run.desk   run.local   run.spelling",
+    "run.figures",
     "record   wire.line",
     "job   wire.session",
     "review   run.retry   run.pace",
@@ -41,7 +42,7 @@ PURE = (
     "audio.edges audio.join audio.mpeg audio.ogg audio.pcm audio.riff errors hints"
     " job.casting job.durations job.ping job.plan job.prints job.sharing lots model"
     " notices record.names review.checks run.pace server.faultfile server.faults"
-    " server.knobs text wire"
+    " server.knobs text wire run.figures run.spelling"
     " export.alignment export.captions export.cuefiles export.filenames export.languages"
     " export.loudness export.meter export.orders export.steps"
 ).split()

@@ -74,9 +74,9 @@ def verify(out: Path, quiet: bool, as_json: bool, **flags: Any) -> int:  # noqa:
     if not Layout(out).ledger.is_file():
         told = "no ledger in it" if out.is_dir() else "no such directory"
         raise UsageError(f"{out}: {told}", hint="`batchtts run MANIFEST` makes one")
-    watch = talk.listen(is_quiet=quiet or as_json)
-    with occupy(out) as layout, Ledger.open(layout.ledger) as ledger, watch:
-        outcome = listen(layout, ledger, _audition(**flags), watch.tell, watch.begin)
+    progress = talk.show(is_quiet=quiet or as_json)
+    with occupy(out) as layout, Ledger.open(layout.ledger) as ledger:
+        outcome = listen(layout, ledger, _audition(**flags), progress)
     if as_json:
         click.echo(json.dumps(_facts(outcome)))
     elif not quiet:

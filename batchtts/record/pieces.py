@@ -18,6 +18,7 @@ from pathlib import Path
 
 import msgspec
 
+from batchtts.audio.pcm import duration_s
 from batchtts.errors import OutputBroken
 from batchtts.model import Word
 from batchtts.record import disk, lines
@@ -56,6 +57,11 @@ class Piece:
     name: str
     facts: Facts
     pcm: bytes
+
+    @property
+    def audio_s(self) -> float:
+        """Seconds of it."""
+        return duration_s(self.pcm, self.facts.sample_rate_hz)
 
 
 _decode_facts = msgspec.json.Decoder(Facts).decode

@@ -59,6 +59,7 @@ class Attempts:
         def tell(error: errors.AttemptError, wait_s: float) -> None:
             facts = {"id": row_id, "attempt": notes.attempts, "code": error.code}
             facts |= {"error": str(error), "wait_s": round(wait_s, 3)}
+            self._crew.figures.falter(row_id, error, wait_s)
             log.info(
                 "%s attempt %d: %s; again in %.1f s  code=%s",
                 *(row_id, notes.attempts, error, wait_s, error.code),

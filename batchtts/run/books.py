@@ -25,9 +25,11 @@ from batchtts.record.lines import Header
 from batchtts.record.pieces import Pieces, folder_of
 from batchtts.record.store import Store
 from batchtts.run.agenda import Agenda
+from batchtts.run.figures import Figures
 from batchtts.run.mending import conclusion, lightened, spent
 from batchtts.run.notes import unspoken
-from batchtts.run.worker import Outcome, Segment
+from batchtts.run.progress import counting
+from batchtts.run.worker import Segment, Weighed
 
 log = logging.getLogger("batchtts.run")
 
@@ -86,8 +88,8 @@ class Books:
 
     Attributes:
         name: Of the run; see Crew.
-        tell: Called with each result once it is durable.
         cost: What characters cost, by the model that speaks them.
+        figures: Told of what was spoken, once it is durable.
     """
 
     name: str
@@ -96,8 +98,8 @@ class Books:
     begun: Begun
     pieces: Pieces
     agenda: Agenda
-    tell: Callable[[Result], None]
     cost: Callable[[str, int], float | None]
+    figures: Figures = field(default_factory=counting)
     spoken: Spoken = field(default_factory=Spoken)
     _awaited: Awaited = field(default_factory=lambda: Awaited.of(()))
     _aside: dict[int, str] = field(default_factory=dict)
@@ -106,7 +108,7 @@ class Books:
         """Go on with other rows, under another name: places among rows may be the same again."""
         self.agenda, self.name = agenda, name
 
-    async def record(self, outcomes: Sequence[Outcome], corrections: Sequence[Correction]) -> None:
+    async def record(self, outcomes: Sequence[Weighed], corrections: Sequence[Correction]) -> None:
         """Make takes, segments and corrections durable, in one thread hop."""
         segments = [it for it in outcomes if isinstance(it, Segment)]
         if segments:
@@ -127,6 +129,7 @@ class Books:
         for correction, address in zip(corrections, addresses[len(finished) :], strict=True):
             self.spoken.rows -= 1
             self._settle(correction.row, correction.result, address)
+            self.figures.correct(correction.result)
         self.begun.settle(take_of(self.name, row) for row in rows)
 
     async def _record_segments(self, segments: Sequence[Segment]) -> None:
@@ -142,6 +145,8 @@ class Books:
             self.begun.tell(take, result.take_characters, result.take_usd)
             if segment.part.is_spoiled:  # meanwhile
                 self.pieces.remove(segment.piece.folder, segment.piece.name)
+            self.figures.pay(result.characters_sent, result.cost_usd)
+            self.figures.hear(result.id, segment.part.script_chars, segment.piece.audio_s)
 
     async def _record_kept(self, kept: Sequence[Kept]) -> None:
         """Say that takes were made, and are not wanted."""
@@ -152,7 +157,7 @@ class Books:
             self.spoken.characters += result.characters_sent
             self.spoken.cost_usd += result.cost_usd or 0.0
             self.agenda.plan.restate(row, address, result.characters_sent, result.cost_usd)
-            self.tell(result)
+            self.figures.keep(each.take.result)
         self.begun.settle(take_of(self.name, each.take.utterance.row) for each in kept)
 
     def _drop(self, kept: Sequence[Kept]) -> list[int]:
@@ -195,7 +200,9 @@ class Books:
     def _leaves_all(self, take: Take) -> bool:
         """Whether a row stays what it was: it was left, or has good audio and got no other."""
         failed_again = take.result.status == "failed" and self.agenda.again[take.utterance.row]
-        self.spoken.kept += bool(failed_again)
+        if failed_again:
+            self.spoken.kept += 1
+            self.figures.keep(take.result)
         return take.result.status == "pending" or bool(failed_again)
 
     def _commit(
@@ -230,12 +237,12 @@ class Books:
         spoken.segments += min(result.segments, result.attempts)
         spoken.refusals += result.refusals
         self._settle(row, result, address)
+        self.figures.add(result)
         self.agenda.plan.spend(row, result.characters_sent, result.cost_usd)
 
     def _settle(self, row: int, result: Result, address: int) -> None:
         if result.status != "pending":
             self.agenda.plan.settle(row, KINDS[result.status], address)
-            self.tell(result)
 
     def _take_back(self, utterances: Iterable[Utterance]) -> None:
         """Say of audio that is about to be replaced that it counts no more, and remove it."""

@@ -14,8 +14,10 @@ from batchtts.notices import notice
 from batchtts.record.begun import Begun, Sent, take_of
 from batchtts.record.pieces import Pieces
 from batchtts.run.budget import Budget
+from batchtts.run.figures import Figures
 from batchtts.run.joining import Whole
 from batchtts.run.pace import Breaker, InFlight
+from batchtts.run.progress import counting
 from batchtts.run.reading import Part, Reading
 from batchtts.run.retry import RetryPolicy
 from batchtts.run.slots import Slot, Slots
@@ -41,6 +43,7 @@ class Crew:
         stop: Called when a row is left because of the budget.
         word_timestamps, options, pronunciations: See `Manner`.
         recorder: Where conversations are recorded, if they are.
+        figures: Told what happens.
         slots: Requests in flight, as many as *in_flight* allows.
         corrections: Rows that were recorded as done and are not; whoever records
             takes them from here.
@@ -63,11 +66,12 @@ class Crew:
     options: Mapping[str, object] = field(default_factory=dict)
     pronunciations: Mapping[str, str] = field(default_factory=dict)
     recorder: Recorder | None = None
+    figures: Figures = field(default_factory=counting)
     slots: Slots = field(init=False)
     corrections: list[Correction] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.slots = Slots(self.in_flight)
+        self.slots = Slots(self.in_flight, self.figures.fly)
 
     def manner(self, voice: Voice, speed: float) -> Manner:
         """Return how something is to be spoken."""

@@ -37,6 +37,12 @@ class Part:
         return self.reading.pieces[self.number].text
 
     @property
+    def script_chars(self) -> int:
+        """How much of the script it is."""
+        piece = self.reading.pieces[self.number]
+        return piece.end - piece.start
+
+    @property
     def voice(self) -> Voice:
         """Who is to speak it."""
         return self.reading.voices[self.number]

@@ -25,14 +25,15 @@ from batchtts.run.agenda import Agenda
 from batchtts.run.books import Books
 from batchtts.run.budget import Budget
 from batchtts.run.crew import Crew
+from batchtts.run.figures import Work
 from batchtts.run.joining import Joinery
 from batchtts.run.pace import Breaker, InFlight
 from batchtts.run.pool import Hand, Stop, run_pool
-from batchtts.run.progress import Progress
+from batchtts.run.progress import Progress, counting
 from batchtts.run.reading import Part, Reading
 from batchtts.run.retry import RetryPolicy
 from batchtts.run.variation import Variation
-from batchtts.run.worker import Outcome, Worker
+from batchtts.run.worker import Outcome, Weighed, Worker
 from batchtts.wire.line import Line
 from batchtts.wire.session import CLOSE_S
 from batchtts.wire.tape import Recorder
@@ -40,7 +41,7 @@ from batchtts.wire.tape import Recorder
 log = logging.getLogger("batchtts.run")
 
 #: What a worker brings → what is recorded.
-Weigh = Callable[[Outcome], Awaitable[Outcome]]
+Weigh = Callable[[Outcome], Awaitable[Weighed]]
 Weighing = Callable[[], AbstractAsyncContextManager[Weigh]]
 
 PART_S = CLOSE_S + 3.0  # for sessions that are heard out, and their goodbyes
@@ -88,7 +89,8 @@ class Speech:
             extra=notice("run_begins", more=self._facts()),
         )
         broken: list[RunError] = []
-        self.progress.begin(self.agenda.to_speak, self.agenda.characters_to_speak)
+        self.books.figures = counting(self._work())
+        self.progress.begin(self.books.figures)
         try:
             trio.run(self._run)
         except* RunError as group:
@@ -96,6 +98,15 @@ class Speech:
         finally:
             self.progress.end()
         return _gravest(broken)
+
+    def _work(self) -> Work:
+        estimated_usd, unpriced = self.agenda.cost_usd()
+        return Work(
+            rows=self.agenda.to_speak,
+            size=self.agenda.characters_to_speak,
+            estimated_usd=estimated_usd,
+            unpriced=unpriced,
+        )
 
     def _facts(self) -> dict[str, object]:
         return {
@@ -120,6 +131,7 @@ class Speech:
         async with trio.open_nursery() as services:
             if threading.current_thread() is threading.main_thread():
                 await services.start(self._obey_signals, stop)
+            services.start_soon(self.progress.watch)
             if self.job.max_duration_s is not None:
                 services.start_soon(self._watch_clock, stop, self.job.max_duration_s)
             if self.speaker.url is None:
@@ -237,6 +249,7 @@ class Speech:
             options=self._options,
             pronunciations=self.agenda.wording.pronunciations,
             recorder=self._recorder(None if key == LOCAL else key),
+            figures=self.books.figures,
         )
 
     @property
@@ -272,7 +285,7 @@ class Speech:
             keeps_scripts=self.job.record_scripts,
         )
 
-    async def _record(self, crew: Crew, outcomes: Sequence[Outcome]) -> None:
+    async def _record(self, crew: Crew, outcomes: Sequence[Weighed]) -> None:
         corrections = list(crew.corrections)
         await self.books.record(outcomes, corrections)
         told = self.agenda.plan.settled  # a take may still be waiting, or there was no room for it
@@ -299,16 +312,16 @@ class Speech:
                 self.signals.append(number)
 
 
-def _hand(worker: Worker, weigh: Weigh | None) -> Hand[Part, Outcome]:
+def _hand(worker: Worker, weigh: Weigh | None) -> Hand[Part, Weighed]:
     """What a worker does; what it brings is weighed first, if anybody does."""
     if weigh is None:
         return Hand(worker.take, worker.follow, worker.part)
 
-    async def take(part: Part) -> Outcome | None:
+    async def take(part: Part) -> Weighed | None:
         outcome = await worker.take(part)
         return outcome if outcome is None else await weigh(outcome)
 
-    async def follow(outcome: Outcome) -> Outcome | None:
+    async def follow(outcome: Weighed) -> Weighed | None:
         more = await worker.follow(outcome)
         return more if more is None else await weigh(more)
 

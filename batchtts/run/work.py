@@ -92,7 +92,6 @@ def begin(
         begun=begun,
         pieces=Pieces(layout.pieces),
         agenda=agenda,
-        tell=progress.add,
         cost=(retake.speaker if retake else speaker).provider.cost_usd,
     )
     budget = budget or Budget(job.max_cost_usd)

@@ -40,7 +40,11 @@ class Segment:
     piece: Piece
 
 
-Outcome = Take | Segment | Kept
+#: What a worker brings.
+Outcome = Take | Segment
+
+#: What becomes of it: what is to be recorded.
+Weighed = Outcome | Kept
 
 
 class Worker:
@@ -83,7 +87,7 @@ class Worker:
             spent_usd = self._crew.cost_usd(part.voice.model, notes.characters)
             self._crew.budget.settle(notes.reserved_usd, spent_usd)
 
-    async def follow(self, outcome: Outcome) -> Take | None:
+    async def follow(self, outcome: Weighed) -> Take | None:
         """Go on when something is written down; return what is to be written down then."""
         if not isinstance(outcome, Segment):
             return None

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import trio
 
@@ -15,6 +15,8 @@ from batchtts.job.hearer import Wish
 from batchtts.record.ledger import Ledger
 from batchtts.record.store import Layout
 from batchtts.record.tally import Tally
+from batchtts.run.figures import Work
+from batchtts.run.progress import Progress, Silent, counting
 from batchtts.verify.corpus import Corpus
 from batchtts.verify.judging import Judge
 from batchtts.verify.listening import Listener
@@ -22,6 +24,8 @@ from batchtts.verify.verification import Verification, Verified
 
 #: What another take may mend, of rows that have no audio.
 MENDABLE = ("bad_audio", "truncated")
+
+_ROW_S = 0.5  # what a row takes beside its audio: as long as so much more of it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,17 +74,9 @@ async def listening(audition: Audition) -> AsyncIterator[Listener]:
 
 
 def verify(
-    layout: Layout,
-    ledger: Ledger,
-    audition: Audition,
-    tell: Callable[[float], None] = lambda audio_s: None,
-    begin: Callable[[int, float], None] = lambda rows, audio_s: None,
+    layout: Layout, ledger: Ledger, audition: Audition, progress: Progress | None = None
 ) -> Outcome:
     """Hear what was not heard yet, judge every row, and bring the results up to date.
-
-    Args:
-        begin: Called with the rows that have audio, and its seconds.
-        tell: Called with the seconds of audio of each row that was listened to.
 
     Raises:
         UsageError: there are no results, or they are not those of the ledger.
@@ -88,42 +84,58 @@ def verify(
         RunError: nothing can be heard any more, or nothing written.
     """
     corpus = Corpus.open(layout, ledger)
-    begin(corpus.count, corpus.audio_s)
-    watch = _Watch()
     judge = Judge()
-    verification: list[Verification] = []
-
-    async def work() -> None:
-        async with listening(audition) as listener:
-            judge.expects(listener.ear)
-            each = Verification(corpus=corpus, listener=listener, judge=judge, tell=tell)
-            verification.append(each)
-            await each.verify()
-
+    session = _Session(corpus, judge, audition, progress or Silent())
     try:
-        trio.run(watch.heeding, work)
+        trio.run(session.run)
     except BaseExceptionGroup as group:
         raise _gravest(group) from None
     finally:
+        session.progress.end()
         tally = corpus.amend()
-    done = verification[0].done if verification else Verified()
-    return Outcome(done, judge, tally, corpus.failed(MENDABLE), watch.stopped_by)
+    return Outcome(session.verified, judge, tally, corpus.failed(MENDABLE), session.stopped_by)
 
 
 @dataclass(slots=True)
-class _Watch:
-    """Ends work when a signal comes."""
+class _Session:
+    """One time of listening, which a signal may end."""
 
+    corpus: Corpus
+    judge: Judge
+    audition: Audition
+    progress: Progress
+    verified: Verified = field(default_factory=Verified)
     stopped_by: signal.Signals | None = None
 
-    async def heeding(self, work: Callable[[], Awaitable[None]]) -> None:
+    async def run(self) -> None:
         async with trio.open_nursery() as services:
             if threading.current_thread() is threading.main_thread():
                 await services.start(self._obey, services.cancel_scope)
-            await work()
+            services.start_soon(self.progress.watch)
+            await self._listen()
             services.cancel_scope.cancel()
 
-    async def _obey(self, scope: trio.CancelScope, *, task_status: trio.TaskStatus[None]) -> None:
+    async def _listen(self) -> None:
+        corpus = self.corpus
+        work = Work(rows=corpus.count, size=corpus.audio_s, unit="seconds", label="verifying")
+        figures = counting(replace(work, row_size=_ROW_S))
+        self.progress.begin(figures)
+        async with listening(self.audition) as listener:
+            self.judge.expects(listener.ear)
+            await Verification(
+                corpus=corpus,
+                listener=listener,
+                judge=self.judge,
+                figures=figures,
+                done=self.verified,
+            ).verify()
+
+    async def _obey(
+        self,
+        scope: trio.CancelScope,
+        *,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             task_status.started()
             async for number in signals:

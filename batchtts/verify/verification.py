@@ -18,6 +18,7 @@ from batchtts.errors import UtteranceError
 from batchtts.model import Result
 from batchtts.notices import notice
 from batchtts.run.desk import Desk
+from batchtts.run.figures import Figures
 from batchtts.verify.corpus import Corpus, Item
 from batchtts.verify.judging import Judge
 from batchtts.verify.listening import Listener
@@ -56,13 +57,13 @@ class Verification:
     """One time that the rows of an output directory are verified.
 
     Attributes:
-        tell: Called with the seconds of audio of each row that was dealt with.
+        figures: Told of each row that was listened to.
     """
 
     corpus: Corpus
     listener: Listener
     judge: Judge
-    tell: Callable[[float], None] = lambda audio_s: None
+    figures: Figures
     done: Verified = field(default_factory=Verified)
     _known: dict[str, Result] = field(default_factory=dict)  # by the SHA-256 of shared audio
 
@@ -118,6 +119,14 @@ class Verification:
         await trio.to_thread.run_sync(self.corpus.tell, places, lines)
 
     async def _listen(self, item: Item) -> Result | None:
+        try:
+            return await self._find_out(item)
+        finally:
+            self.figures.done += 1
+            audio_s = item.line.audio_s or 0.0
+            self.figures.finish(item.line.id, audio_s, audio_s)
+
+    async def _find_out(self, item: Item) -> Result | None:
         line = item.line
         if not self.listener.lacks(line):
             self._remember(line)
@@ -130,8 +139,6 @@ class Verification:
         except UtteranceError as error:
             self._miss(item, error)
             return None
-        finally:
-            self.tell(line.audio_s or 0.0)
         self.done.heard += 1
         self.done.heard_s += line.audio_s or 0.0
         self._remember(line)
