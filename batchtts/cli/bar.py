@@ -231,7 +231,10 @@ class Bar:
     def echo(self, line: str) -> None:
         """Say something above the bar."""
         with self._lock:
-            self._print(line)
+            if self._lines:
+                self._print(line)
+            else:
+                self._console.out(line, highlight=False)
 
     def draw(self) -> None:
         """Show how it is going now."""
