@@ -242,13 +242,17 @@ def seen(here: Path, command: list[str], extra: Mapping[str, str] = {}) -> tuple
     return status, written.decode()
 
 
-def tiny(here: Path, *flags: str) -> list[str]:
-    write_csv(here / "tiny.csv", {"a": "Once more.", "b": "Once more.", "c": "Another one."})
-    return [*COMMAND, "run", "tiny.csv", *TONE, *flags]
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
+    """The words of a run that takes no time, with two rows that are alike."""
+    with serving((root := tmp_path_factory.mktemp("tiny")) / "log") as server:
+        write_csv(root / "t.csv", {"a": "Once more.", "b": "Once more.", "c": "Another one."})
+        words = ["run", str(root / "t.csv"), "-o", "t", *TONE, *AT_ONCE]
+        yield [*COMMAND, *words, "--endpoint", server.url]
 
 
-def test_rows_that_share_audio_are_done_before_a_terminal_too(here: Path) -> None:
-    status, written = seen(here, tiny(here))
+def test_rows_that_share_audio_are_done_before_a_terminal_too(here: Path, tiny: list[str]) -> None:
+    status, written = seen(here, tiny)
     assert status == 0
     assert "2/2 done" in written
     assert "3 rows: 3 done" in written
@@ -268,9 +272,9 @@ def test_rows_that_share_audio_are_done_before_a_terminal_too(here: Path) -> Non
     ids=str,
 )
 def test_a_terminal_says_what_it_bears(
-    here: Path, extra: dict[str, str], *, is_drawn: bool, is_colored: bool
+    here: Path, tiny: list[str], extra: dict[str, str], *, is_drawn: bool, is_colored: bool
 ) -> None:
-    status, written = seen(here, tiny(here), extra)
+    status, written = seen(here, tiny, extra)
     assert status == 0
     assert bool(DRAWN.search(written)) == is_drawn
     assert bool(re.search(r"\x1b\[[\d;]*3\d[\dm;]", written)) == is_colored
@@ -278,22 +282,22 @@ def test_a_terminal_says_what_it_bears(
         assert "\x1b" not in written
 
 
-def test_a_terminal_without_fine_lines_gets_a_plain_bar(here: Path) -> None:
-    status, written = seen(here, tiny(here), {"PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"})
+def test_a_terminal_without_fine_lines_gets_a_plain_bar(here: Path, tiny: list[str]) -> None:
+    status, written = seen(here, tiny, {"PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"})
     assert status == 0
     assert written.isascii()
     assert "############ 100%  2/2 done" in plain(written)
 
 
-def test_a_quiet_run_shows_nothing_on_a_terminal(here: Path) -> None:
-    assert seen(here, tiny(here, "--quiet")) == (0, "")
+def test_a_quiet_run_shows_nothing_on_a_terminal(here: Path, tiny: list[str]) -> None:
+    assert seen(here, [*tiny, "--quiet"]) == (0, "")
 
 
 # In a file
 
 
-def test_a_short_run_tells_a_file_nothing_of_its_progress(here: Path) -> None:
-    answer = ask(*tiny(here)[len(COMMAND) :], here=here)
+def test_a_short_run_tells_a_file_nothing_of_its_progress(here: Path, tiny: list[str]) -> None:
+    answer = ask(*tiny[len(COMMAND) :], here=here)
     assert answer.status == 0
     assert [line for line in answer.err.splitlines() if "left" in line or "flight" in line] == []
     assert not re.search(r"[\x1b\r━╸─]", answer.err)
