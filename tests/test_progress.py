@@ -116,6 +116,13 @@ def test_segments_move_the_bar_before_their_row_has_come_to_its_end(watch: Watch
     assert (figures.audio_s, figures.ended) == (12.5, 1)
 
 
+def test_segments_alone_make_no_rate_of_rows(watch: Watch) -> None:
+    figures = begun(watch, 2, 400)
+    watch.now += 2.0
+    figures.hear("a", 100, 6.0)
+    assert (figures.rows_per_s, figures.x_real_time) == (None, 3.0)
+
+
 def test_segments_of_a_row_that_fails_count_no_more(watch: Watch) -> None:
     figures = begun(watch, 2, 400)
     figures.hear("a", 100, 6.0)
@@ -166,7 +173,7 @@ def test_nothing_is_told_before_there_is_something_to_tell(watch: Watch) -> None
     assert line(figures) == "0/1,204 done, 0 failed, 2 in flight"
     figures.add(done())
     assert figures.left_s is None
-    assert line(figures) == "1/1,204 done, 0 failed, 2 in flight, 0.0/s, 0.0 x real time"
+    assert line(figures) == "1/1,204 done, 0 failed, 2 in flight, 0.01/s, 0.0 x real time"
     figures.add(done())
     assert figures.left_s is not None
 

@@ -22,7 +22,7 @@ from rich.text import Text
 from batchtts.errors import one_line
 from batchtts.run.figures import Figures
 from batchtts.run.progress import counting
-from batchtts.run.spelling import spell_clock, spell_cost, spell_left
+from batchtts.run.spelling import spell_clock, spell_cost, spell_left, spell_rate
 
 REFRESH_S = 0.25
 
@@ -120,7 +120,7 @@ def _cells(figures: Figures, *, roomy: bool) -> Iterator[_Cell]:
         yield _Cell(9, f"{figures.waiting:,} waiting", "yellow")
     rate, pace = figures.rows_per_s, figures.x_real_time
     if rate is not None:
-        yield _Cell(7, f"{rate:,.1f} rows/s" if roomy else f"{rate:,.1f}/s")
+        yield _Cell(7, f"{spell_rate(rate)} rows/s" if roomy else f"{spell_rate(rate)}/s")
     if pace is not None:
         yield _Cell(6, f"{pace:,.1f} x real time" if roomy else f"{pace:,.1f}x")
     if cost := spell_cost(figures):
@@ -231,7 +231,10 @@ class Bar:
     def echo(self, line: str) -> None:
         """Say something above the bar."""
         with self._lock:
-            self._print(line)
+            if self._lines:
+                self._print(line)
+            else:
+                self._console.out(line, highlight=False)
 
     def draw(self) -> None:
         """Show how it is going now."""

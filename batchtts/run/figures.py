@@ -271,9 +271,9 @@ class Figures:
 
     @property
     def rows_per_s(self) -> float | None:
-        """Rows that come to their end in a second, of late."""
+        """Rows that come to their end in a second, of late; None before there is one."""
         now = self.clock()
-        start = self._recent(now)
+        start = self._recent(now) if self.ended else None
         return None if start is None else (self.ended - start.rows) / (now - start.at)
 
     @property

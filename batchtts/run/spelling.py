@@ -18,7 +18,7 @@ def line(figures: Figures) -> str:
         f"{figures.in_flight:,} in flight",
         f"{figures.waiting:,} waiting" if figures.waiting else "",
         f"{figures.refused:,} refused" if figures.refused else "",
-        "" if rows_per_s is None else f"{rows_per_s:,.1f}/s",
+        "" if rows_per_s is None else f"{spell_rate(rows_per_s)}/s",
         "" if x_real_time is None else f"{x_real_time:,.1f} x real time",
     ]
     if figures.ttfa_s is not None:
@@ -51,6 +51,11 @@ def spell_left(figures: Figures) -> str:
         return ""
     step_s = 5 if left_s >= 20 else 1
     return f"{spell_s(round(left_s / step_s) * step_s)} left"
+
+
+def spell_rate(per_s: float) -> str:
+    """How many in a second, with the digits that it takes to see it change."""
+    return f"{per_s:,.1f}" if per_s >= 1 else f"{per_s:.2f}"
 
 
 def spell_s(seconds: float) -> str:
