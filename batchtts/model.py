@@ -86,20 +86,71 @@ class Measures(msgspec.Struct, frozen=True, array_like=True):
     dropouts: int
 
 
-class Heard(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a recognizer made of the audio of a row.
+class Differences(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """What there is to judge of a script and what was heard of it.
+
+    A unit is a phoneme where phonemes are known, and a letter where not. A stretch that
+    is missing is counted net: what was heard instead is taken off.
 
     Attributes:
-        recognizer: The name of its model.
-        wer, cer: Errors per word and per character of the script, both sides normalized.
-        per: Errors per phoneme; None where the phonemes of the language are not known.
+        words, units: Of the script.
+        heard: Words of the transcript.
+        wer, cer, per: Errors per word, character and phoneme of the script, both sides
+            normalized; None: not known.
+        found: Share of the script's units that were heard, from 0 to 1.
+        missing_start, missing_middle, missing_end: Units of the longest stretch that is
+            missing there.
+        added: Units of the longest stretch that is not in the script.
+        repeated: Words of the longest passage that was heard once too often.
     """
 
+    words: int
+    heard: int
+    units: int
+    wer: float
+    cer: float
+    per: float | None
+    found: float
+    missing_start: float
+    missing_middle: float
+    missing_end: float
+    added: float
+    repeated: int
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether nothing was heard of words that are there."""
+        return self.words > 0 and not self.heard
+
+    def rounded(self) -> Differences:
+        """The same to four digits: ledger lines are kept for ever."""
+        told = msgspec.structs.asdict(self).items()
+        return msgspec.structs.replace(
+            self, **{name: round(it, 4) for name, it in told if isinstance(it, float)}
+        )
+
+
+class Heard(msgspec.Struct, frozen=True):
+    """What a recognizer made of the audio of a row; *recognizer* is the name of its model."""
+
     recognizer: str
-    transcript: str = ""
-    wer: float = 0.0
-    cer: float = 0.0
-    per: float | None = None
+    transcript: str
+    differences: Differences
+
+    @property
+    def wer(self) -> float:
+        """Errors per word of the script."""
+        return self.differences.wer
+
+    @property
+    def cer(self) -> float:
+        """Errors per character."""
+        return self.differences.cer
+
+    @property
+    def per(self) -> float | None:
+        """Errors per phoneme; None where the phonemes of the language are not known."""
+        return self.differences.per
 
 
 class Failure(msgspec.Struct, frozen=True, array_like=True):

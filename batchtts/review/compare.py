@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from batchtts.errors import SettingsError
+from batchtts.model import Differences as Figures
 from batchtts.review import alignment
 from batchtts.review.alignment import Kind, Piece
-from batchtts.review.figures import Figures, measure
+from batchtts.review.figures import measure
 from batchtts.review.likeness import Likeness, Phonemize
 from batchtts.text.spoken import Word, normalize
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 
+from batchtts.model import Differences as Figures
 from batchtts.review import sounds
 from batchtts.review.alignment import Piece
 from batchtts.review.likeness import Likeness
@@ -20,43 +20,6 @@ _MATCHED = 0.5  # taken off a gap for a phoneme in it that was heard
 _OTHER = 0.25  # or another in its place
 _BRIDGE = 3  # units of a word that is equal by chance between two that differ
 _SHORT_PASSAGE = 3  # words in a row that are a passage
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Figures:
-    """What there is to judge of a comparison.
-
-    A unit is a phoneme where phonemes are known, and a letter where not. A stretch that
-    is missing is counted net: what was heard instead is taken off.
-
-    Attributes:
-        words, units: Of the script.
-        heard: Words of the transcript.
-        wer, cer, per: Errors per word, character and phoneme of the script; None: not known.
-        found: Share of the script's units that were heard, from 0 to 1.
-        missing_start, missing_middle, missing_end: Units of the longest stretch that is
-            missing there.
-        added: Units of the longest stretch that is not in the script.
-        repeated: Words of the longest passage that was heard once too often.
-    """
-
-    words: int
-    heard: int
-    units: int
-    wer: float
-    cer: float
-    per: float | None
-    found: float
-    missing_start: float
-    missing_middle: float
-    missing_end: float
-    added: float
-    repeated: int
-
-    @property
-    def is_silent(self) -> bool:
-        """Whether nothing was heard of words that are there."""
-        return self.words > 0 and not self.heard
 
 
 def measure(

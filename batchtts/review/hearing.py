@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Literal
 
+from batchtts.model import Differences as Figures
 from batchtts.model import Verdict
-from batchtts.review.figures import Figures
 
 Reason = Literal[
     "nothing_heard",

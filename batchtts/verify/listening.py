@@ -10,7 +10,7 @@ from typing import Protocol
 import trio
 from msgspec.structs import replace
 
-from batchtts.model import Heard, Result
+from batchtts.model import Differences, Heard, Result
 from batchtts.verify.sound import Stretch
 
 
@@ -53,8 +53,8 @@ class Critic(Protocol):
         ...
 
 
-#: Script, transcript and language → errors per word, character and phoneme.
-Compare = Callable[[str, str, str], tuple[float, float, float | None]]
+#: Script, transcript and language → what differs.
+Compare = Callable[[str, str, str], Differences]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,14 +131,8 @@ class Listener:
     async def _heard(self, ear: Ear, script: str, texts: list[str], line: Result) -> Heard:
         transcript = " ".join(filter(None, (it.strip() for it in texts)))
         compare = partial(self.compare, script, transcript, line.language)
-        wer, cer, per = await trio.to_thread.run_sync(compare)
-        return Heard(
-            recognizer=ear.name,
-            transcript=transcript,
-            wer=round(wer, 4),
-            cer=round(cer, 4),
-            per=None if per is None else round(per, 4),
-        )
+        differences = await trio.to_thread.run_sync(compare)
+        return Heard(ear.name, transcript, differences.rounded())
 
 
 def _is_news(ear: Ear, line: Result, heard: Heard | None) -> bool:

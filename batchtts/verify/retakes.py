@@ -57,7 +57,7 @@ class Contest:
         try:
             line = await self.listener.listen(script, line, _parts(take))
             judgement = self.judge.judge(script, line)
-            if self.judge.is_for_words(judgement) and self.listener.lacks_second(line):
+            if self.judge.would_fail_for_words(line) and self.listener.lacks_second(line):
                 line = await self.listener.ask_second(script, line, _parts(take))
         except UtteranceError:
             pass  # what was not heard is judged by what was measured

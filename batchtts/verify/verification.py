@@ -151,7 +151,7 @@ class Verification:
     async def _judge(self, item: Item) -> Result | None:
         line = item.line
         judgement = self.judge.judge(item.script, line)
-        if self.judge.is_for_words(judgement) and self.listener.lacks_second(line):
+        if self.judge.would_fail_for_words(line) and self.listener.lacks_second(line):
             try:
                 line = await self.listener.ask_second(item.script, line, self._parts(line))
             except UtteranceError as error:
