@@ -52,7 +52,7 @@ SPOKEN: dict[str, Any] = {
     "characters_sent": 16,
     "cost_usd": 0.000064,
 }
-MEASURES = Measures(1.25, 0.25, 0.5, 0.125, -20.0, -70.0, -65.0, 0.0, 0.0001, 2)
+MEASURES = Measures(1.25, 0.25, 0.25, 0.5, 0.125, -20.0, -70.0, -65.0, 0.0, 0.0001, 2, 1.5)
 JUDGED: dict[str, Any] = {
     "verdict": "suspect",
     "reasons": ("too_long",),
@@ -205,6 +205,7 @@ def test_every_number_has_a_unit_where_there_is_one() -> None:
         "words": "s",
         "cues": "s",
         "speech_s": "s",
+        "pause_s": "s",
         "lead_s": "s",
         "tail_s": "s",
         "gap_s": "s",
