@@ -64,17 +64,20 @@ class Measures(msgspec.Struct, frozen=True, array_like=True):
 
     Attributes:
         speech_s: From the beginning of audible speech to its end.
+        pause_s: Of these, silences that are longer than those within a word.
         lead_s, tail_s: Before and after it.
         gap_s: The longest silence within it.
         level_dbfs: RMS of what is loud in it.
         floor_dbfs: RMS of the quietest parts of the audio.
         end_dbfs: RMS of the last 20 ms.
-        clipped: Share of samples that lie on a flat top.
+        clipped: Share of samples that are next to the highest or the lowest one.
         dc: What is constant in it, as a share of full scale.
         dropouts: Holes that begin or end within speech from one sample to the next.
+        click: How far its sharpest moment stands out of what is around it, as a ratio.
     """
 
     speech_s: float
+    pause_s: float
     lead_s: float
     tail_s: float
     gap_s: float
@@ -84,6 +87,7 @@ class Measures(msgspec.Struct, frozen=True, array_like=True):
     clipped: float
     dc: float
     dropouts: int
+    click: float
 
 
 class Differences(msgspec.Struct, frozen=True, kw_only=True, array_like=True):

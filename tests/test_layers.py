@@ -39,10 +39,11 @@ FLOORS = {name: floor for floor, names in enumerate(HOUSE) for name in names.spl
 
 #: No I/O, no clock, no chance.
 PURE = (
-    "audio.edges audio.join audio.mpeg audio.ogg audio.pcm audio.riff errors hints"
+    "audio.edges audio.join audio.measure audio.mpeg audio.ogg audio.pcm audio.riff errors hints"
     " job.casting job.durations job.ping job.plan job.prints job.sharing lots model"
     " notices record.names review.alignment review.checks review.compare review.figures"
-    " review.hearing review.likeness review.sounds run.figures run.pace run.spelling"
+    " review.hearing review.likeness review.norms review.sounds review.units"
+    " run.figures run.pace run.spelling"
     " server.faultfile server.faults server.knobs text wire"
     " export.alignment export.captions export.cuefiles export.filenames export.languages"
     " export.loudness export.meter export.orders export.steps"

@@ -52,7 +52,7 @@ SPOKEN: dict[str, Any] = {
     "characters_sent": 16,
     "cost_usd": 0.000064,
 }
-MEASURES = Measures(1.25, 0.25, 0.5, 0.125, -20.0, -70.0, -65.0, 0.0, 0.0001, 2)
+MEASURES = Measures(1.25, 0.25, 0.25, 0.5, 0.125, -20.0, -70.0, -65.0, 0.0, 0.0001, 2, 1.5)
 DIFFERENCES = Differences(
     words=4,
     heard=2,
@@ -179,7 +179,7 @@ def test_a_row_that_is_done_says_everything(desk: Desk) -> None:
     told |= {"audio_s": 2.0, "rtf": 0.25, "error_code": None, "error_message": None}
     told |= {"takes": 1, "kept_take": 1, "refusals": 0}
     told |= {"verdict": "suspect", "reasons": ["too_long"], "mos": None, "second_wer": None}
-    told |= dict.fromkeys(("second_recognizer", "second_transcript", "same_as"))
+    told |= dict.fromkeys(("second_recognizer", "second_transcript", "same_as", "spoken"))
     told |= msgspec.structs.asdict(MEASURES)
     told |= {"recognizer": "ear", "transcript": "call me", "wer": 0.25, "cer": 0.5, "per": None}
     told["failures"] = [
@@ -219,6 +219,7 @@ def test_every_number_has_a_unit_where_there_is_one() -> None:
         "words": "s",
         "cues": "s",
         "speech_s": "s",
+        "pause_s": "s",
         "lead_s": "s",
         "tail_s": "s",
         "gap_s": "s",

@@ -13,6 +13,7 @@ from statistics import median
 from batchtts.model import Differences, Heard, Judgement, Result, Verdict
 from batchtts.review import hearing
 from batchtts.review.hearing import Habits
+from batchtts.review.norms import SIGNS, Norms
 from batchtts.verify.listening import Ear
 
 #: Rows of a voice that what is usual is taken from; those that come first.
@@ -39,8 +40,13 @@ class _Voice:
 
 @dataclass(slots=True)
 class Judge:
-    """Knows what is usual for each voice, and judges by it."""
+    """Knows what is usual for each voice, and judges by it.
 
+    Attributes:
+        norms: What is usual of what was measured.
+    """
+
+    norms: Norms = field(default_factory=Norms)
     _voices: dict[Key, _Voice] = field(default_factory=dict)
     _ear: Ear | None = None
 
@@ -50,6 +56,8 @@ class Judge:
 
     def learn(self, script: str, line: Result) -> None:
         """See one row of all."""
+        if line.measures is not None and _is_alone(line):
+            self.norms.learn(_key(line), script, line.speed, line.measures)
         voice = self._voices.setdefault(_key(line), _Voice())
         for heard in filter(None, (line.heard, line.second)):
             known = voice.heard.setdefault(heard.recognizer, [])
@@ -61,12 +69,23 @@ class Judge:
     def judge(self, script: str, line: Result) -> Judgement:
         """Judge a row when all were seen."""
         voice = self._voices.setdefault(_key(line), _Voice())
-        return gravest([self._of_words(voice, line), self._of_mos(voice, line)])
+        return gravest(
+            [self._of_sound(script, line), self._of_words(voice, line), self._of_mos(voice, line)]
+        )
 
     def would_fail_for_words(self, line: Result) -> bool:
         """Whether a row fails for what its first recognizer has heard."""
         voice = self._voices.setdefault(_key(line), _Voice())
         return line.heard is not None and _heard(voice, line.heard).verdict == "fail"
+
+    def _of_sound(self, script: str, line: Result) -> Judgement:
+        if line.measures is None:
+            return Judgement()
+        if not _is_alone(line):  # each of its segments was judged when it came
+            reasons = tuple(it for it in line.reasons if it in SIGNS)
+            return Judgement("suspect" if reasons else "pass", reasons)
+        found = self.norms.judge(_key(line), script, line.speed, line.measures)
+        return Judgement(found.verdict, found.reasons)
 
     def _of_words(self, voice: _Voice, line: Result) -> Judgement:
         if line.heard is None:
@@ -113,6 +132,11 @@ def _heard(voice: _Voice, heard: Heard) -> Judgement:
         voice.habits[heard.recognizer] = habits
     found = hearing.judge(heard.differences, habits)
     return Judgement(found.verdict, found.reasons)
+
+
+def _is_alone(line: Result) -> bool:
+    """Whether what was measured is of the whole script."""
+    return line.segments <= 1
 
 
 def _key(line: Result) -> Key:
