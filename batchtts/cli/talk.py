@@ -167,6 +167,7 @@ def closing_lines(summary: Summary, job: Job) -> list[str]:
     lines.append(f"{summary.out}/results.parquet")
     if summary.failed:
         lines.append(f"{summary.out}/failed.parquet says why; it is a manifest itself")
+    lines += _review(summary, job)
     why = _why_left(summary, job)
     return [*lines, why] if why else lines
 
@@ -204,6 +205,25 @@ def _speech(summary: Summary) -> str:
     if shared:
         return f"nothing spoken{shared}"
     return "nothing spoken" if summary.pending or summary.failed else "nothing to speak"
+
+
+def _review(summary: Summary, job: Job) -> list[str]:
+    """Say what was found out about the audio, if anything but that it is good."""
+    lines = []
+    doubtful = summary.verdicts.get("suspect", 0) + summary.verdicts.get("fail", 0)
+    if job.verify or job.mos or doubtful:
+        told = ", ".join(f"{n:,} {verdict}" for verdict, n in summary.verdicts.items())
+        again = f"; {summary.retakes:,} takes more" if summary.retakes else ""
+        cost = f" for {spell_usd(summary.retake_usd, 0)}" if summary.retake_usd else ""
+        lines.append(f"verdicts: {told or 'none'}{again}{cost}")
+    lines += [
+        f"canary {it.id}: {it.what} is {it.value:g}, and was {it.usual:g}"
+        f" (\u00b1{it.band:g}): has the vendor changed the model?"
+        for it in summary.alerts
+    ]
+    if doubtful:
+        lines.append(f"batchtts report {summary.out} shows what is not good, the worst first")
+    return lines
 
 
 def _money(summary: Summary) -> str:

@@ -19,14 +19,14 @@ class Ear(Protocol):
 
     Attributes:
         name: Of its model.
-        at_once: Recordings that it hears at the same time.
+        workers: Recordings that it hears at the same time.
     """
 
     @property
     def name(self) -> str: ...
 
     @property
-    def at_once(self) -> int: ...
+    def workers(self) -> int: ...
 
     def knows(self, language: str) -> bool:
         """Whether it understands a language, given as a BCP 47 tag."""
@@ -46,9 +46,9 @@ class Critic(Protocol):
     """What says how natural speech sounds."""
 
     @property
-    def at_once(self) -> int: ...
+    def workers(self) -> int: ...
 
-    async def score(self, pcm: bytes, sample_rate_hz: int) -> float:
+    async def judge(self, pcm: bytes, sample_rate_hz: int) -> float:
         """Return 1 (bad) to 5 (excellent); errors are as those of an Ear."""
         ...
 
@@ -73,9 +73,9 @@ class Listener:
     critic: Critic | None = None
 
     @property
-    def at_once(self) -> int:
+    def workers(self) -> int:
         """Rows that are listened to at the same time."""
-        return max([1, *(it.at_once for it in (self.ear, self.critic) if it is not None)])
+        return max([1, *(it.workers for it in (self.ear, self.critic) if it is not None)])
 
     def lacks(self, line: Result) -> bool:
         """Whether there is anything to listen for in the audio of a row."""
@@ -111,7 +111,7 @@ class Listener:
             if ear is not None:
                 texts.append(await ear.hear(*part, line.language))
             if critic is not None:
-                scored.append((part.audio_s, await critic.score(*part)))
+                scored.append((part.audio_s, await critic.judge(*part)))
         if ear is not None:
             heard = await self._heard(ear, script, texts, line)
             line = replace(line, heard=heard, second=None)

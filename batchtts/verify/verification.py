@@ -94,7 +94,7 @@ class Verification:
             try:
                 async with trio.open_nursery() as workers:
                     workers.start_soon(_feed, iter(batches), outer)
-                    for _ in range(self.listener.at_once):
+                    for _ in range(self.listener.workers):
                         workers.start_soon(self._work, inner.clone(), desk, work)
                     inner.close()
             finally:
