@@ -5,7 +5,10 @@ import pytest
 
 from batchtts.audio.pcm import duration_s, peak_dbfs
 from batchtts.errors import BadAudio, Truncated
-from batchtts.review.checks import find_fault
+from batchtts.model import Voice
+from batchtts.review.checks import _TOLD, check, figures_of, find_fault
+from batchtts.review.norms import _SIGNS, FEW, Judgement, Norms
+from tests.test_measure import pcm, silence, utterance
 
 RATE_HZ = 24_000
 SCRIPT = "Call me Ishmael. " * 4  # 52 letters
@@ -68,3 +71,69 @@ def test_half_a_sample_is_bad_audio() -> None:
 def test_every_writing_is_counted(script: str) -> None:
     assert fault(noise(1.0), script) is None
     assert fault(noise(0.1), script) is not None
+
+
+# What this voice does.
+
+HEART = Voice("af_heart", "hibari", "en-us")
+SAID = "Call me Ishmael, some years ago."
+
+
+def norms() -> Norms:
+    learned = Norms()
+    for number in range(FEW):
+        judged(pcm(utterance(8000 + 20 * number)), learned)
+    return learned
+
+
+def judged(samples: bytes, known: Norms, *, is_again: bool = False) -> Judgement:
+    figures = figures_of(samples, RATE_HZ)
+    return check(figures, SAID, HEART, speed=1.0, norms=known, is_again=is_again)
+
+
+def test_an_utterance_like_the_others_passes() -> None:
+    assert judged(pcm(utterance()), norms()) == Judgement()
+
+
+def test_a_doubtful_utterance_is_no_lost_attempt() -> None:
+    quiet = pcm(utterance(1000))
+    assert judged(quiet, norms()) == Judgement("suspect", ("quiet",))
+
+
+def test_an_end_cut_within_speech_is_truncated() -> None:
+    with pytest.raises(Truncated, match=r"unlike this voice: cut at its end \(-\d+ dBFS there"):
+        judged(pcm(utterance()[: round(1.9 * RATE_HZ)]), norms())
+
+
+def test_what_is_half_silent_is_truncated() -> None:
+    samples = np.concatenate([utterance()[: round(0.6 * RATE_HZ)], silence(3.0)])
+    with pytest.raises(Truncated, match="too short"):
+        judged(pcm(samples), norms())
+
+
+def test_holes_in_speech_are_bad_audio() -> None:
+    samples = utterance()
+    for at_s in (0.5, 0.7, 0.9, 1.6, 1.8):
+        samples[round(at_s * RATE_HZ) :][:1200] = 0
+    with pytest.raises(BadAudio, match=r"unlike this voice: holes in speech \(5\)"):
+        judged(pcm(samples), norms())
+
+
+def test_silence_is_bad_audio_whatever_is_usual() -> None:
+    with pytest.raises(BadAudio, match="nothing but silence"):
+        judged(pcm(silence(2.0)), norms())
+
+
+def test_what_fails_again_and_again_does_not_become_usual() -> None:
+    flat = pcm(np.clip(utterance(8000) * 60, -20_000, 20_000))
+    learned, known = norms(), norms()
+    for number in range(3 * FEW):
+        with pytest.raises(BadAudio, match="clipped"):
+            judged(flat, learned, is_again=number > 0)
+    for _ in range(3 * FEW - 1):
+        with pytest.raises(BadAudio, match="clipped"):
+            judged(flat, known, is_again=True)
+
+
+def test_every_reason_is_told() -> None:
+    assert {sign.reason for sign in _SIGNS} | {"too_short", "too_long", "cut_end"} == set(_TOLD)

@@ -6,11 +6,13 @@ import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 import soundfile
 import trio
 from trio.testing import MockClock
 
+from batchtts.audio.measure import measure, worst
 from batchtts.errors import (
     OutputBroken,
     ScriptRejected,
@@ -20,7 +22,7 @@ from batchtts.errors import (
     VoiceUnavailable,
 )
 from batchtts.job.wording import Said
-from batchtts.model import Take, Utterance
+from batchtts.model import Take, Utterance, Verdict
 from batchtts.record.pieces import Facts, Piece, Pieces
 from batchtts.run.joining import Whole
 from batchtts.run.notes import Notes
@@ -204,6 +206,31 @@ async def test_notes_of_a_row_are_those_of_its_segments(
     assert (told.attempts, told.queue_s, told.connect_s, told.synth_s) == (7, 1.5, 0.75, 6.0)
     assert (told.ttfa_s, told.peak_dbfs) == (0.125, -17.0)
     assert told.contexts == ["run-0-0-0", "run-0-1-0", "run-0-3-0"]
+    assert (told.verdict, told.reasons, told.measures) == (None, (), None)
+
+
+async def test_the_verdict_on_a_row_is_the_worst_of_its_segments(
+    shelf: Pieces, autojump_clock: MockClock
+) -> None:
+    reading = read(shelf, row(script=LONG))
+    found = measure(SPEECH, 24_000)
+    for number, reasons in enumerate(((), ("noisy",), (), ("splice", "noisy"))):
+        verdict: Verdict = "suspect" if reasons else "pass"
+        judged = {"verdict": verdict, "reasons": reasons, "measures": found}
+        reading.facts[number] = msgspec.structs.replace(facts(number), **judged)
+    told = reading.notes()
+    assert (told.verdict, told.reasons) == ("suspect", ("noisy", "splice"))
+    assert told.measures == worst([found] * 4)
+    assert told.measures.speech_s == 4 * found.speech_s
+
+
+async def test_a_row_with_a_segment_that_was_never_judged_does_not_pass(
+    shelf: Pieces, autojump_clock: MockClock
+) -> None:
+    reading = read(shelf, row(script=LONG))
+    reading.facts[0] = facts(0)
+    reading.facts[1] = msgspec.structs.replace(facts(1), verdict="pass")
+    assert reading.notes().verdict is None
 
 
 async def test_the_first_failure_is_told_with_its_attempts(

@@ -13,9 +13,9 @@ import trio
 
 from batchtts import errors
 from batchtts.audio.decode import Hearing, Sound
-from batchtts.audio.pcm import duration_s, peak_dbfs
+from batchtts.audio.pcm import duration_s
 from batchtts.notices import notice
-from batchtts.review.checks import find_fault
+from batchtts.review.checks import Figures, check, figures_of
 from batchtts.run.calls import Calls
 from batchtts.run.crew import Crew
 from batchtts.run.notes import Notes
@@ -29,6 +29,10 @@ CUT_SHORT = "audio came after the provider had said that it was done"
 
 #: Times that a key may be refused for one row and be good for others.
 REFUSALS = 5
+
+
+#: Audio that is longer is measured beside the event loop.
+LONG_S = 20.0
 
 
 class Attempts:
@@ -157,7 +161,16 @@ class Attempts:
         finally:
             slot.release()
         sound = hearing.plain_sound() or await _in_thread(hearing.sound)
-        notes.peak_dbfs = _checked(sound, part.text, speed)
+        figures = await _figures(sound)
+        judgement = check(
+            figures,
+            part.text,
+            part.voice,
+            speed=speed,
+            norms=crew.norms,
+            is_again=notes.attempts > 1,
+        )
+        notes.judged(figures, judgement)
         slot.succeeded()
         notes.heard(timeline)
         return sound
@@ -177,19 +190,11 @@ class Attempts:
             self._late(context)
 
 
-def _checked(sound: Sound, script: str, speed: float) -> float:
-    """Return how loud it is at its loudest, in dB relative to full scale.
-
-    Raises:
-        AttemptError: it cannot be all of the script.
-    """
-    loudest_dbfs = peak_dbfs(sound.pcm)
-    fault = find_fault(
-        loudest_dbfs, duration_s(sound.pcm, sound.sample_rate_hz), script, speed=speed
-    )
-    if fault is not None:
-        raise fault
-    return loudest_dbfs
+async def _figures(sound: Sound) -> Figures:
+    """Measure it; what takes more than a moment is work for a thread."""
+    if duration_s(sound.pcm, sound.sample_rate_hz) < LONG_S:
+        return figures_of(sound.pcm, sound.sample_rate_hz)
+    return await trio.to_thread.run_sync(figures_of, sound.pcm, sound.sample_rate_hz)
 
 
 async def _in_thread(decode: Callable[[], Sound]) -> Sound:

@@ -13,6 +13,7 @@ from batchtts.model import Correction, Utterance, Voice
 from batchtts.notices import notice
 from batchtts.record.begun import Begun, Sent, take_of
 from batchtts.record.pieces import Pieces
+from batchtts.review.norms import Norms
 from batchtts.run.budget import Budget
 from batchtts.run.figures import Figures
 from batchtts.run.joining import Whole
@@ -44,6 +45,7 @@ class Crew:
         word_timestamps, options, pronunciations: See `Manner`.
         recorder: Where conversations are recorded, if they are.
         figures: Told what happens.
+        norms: What is usual for the voices of this run.
         slots: Requests in flight, as many as *in_flight* allows.
         corrections: Rows that were recorded as done and are not; whoever records
             takes them from here.
@@ -67,6 +69,7 @@ class Crew:
     pronunciations: Mapping[str, str] = field(default_factory=dict)
     recorder: Recorder | None = None
     figures: Figures = field(default_factory=counting)
+    norms: Norms = field(default_factory=Norms)
     slots: Slots = field(init=False)
     corrections: list[Correction] = field(default_factory=list)
 

@@ -10,7 +10,9 @@ import msgspec
 import trio
 
 from batchtts.errors import UtteranceError
-from batchtts.model import Correction, Result, Utterance
+from batchtts.model import Correction, Measures, Result, Utterance, Verdict
+from batchtts.review.checks import Figures
+from batchtts.review.norms import Judgement
 from batchtts.wire.provider import Provider
 from batchtts.wire.session import Timeline
 
@@ -30,6 +32,9 @@ class Notes:
     ttfa_s: float | None = None
     synth_s: float = 0.0
     peak_dbfs: float = -inf
+    measures: Measures | None = None
+    verdict: Verdict | None = None
+    reasons: tuple[str, ...] = ()
     contexts: list[str] = field(default_factory=list)
     is_cut_short: bool = False
 
@@ -38,6 +43,11 @@ class Notes:
         if self.ttfa_s is None:
             self.ttfa_s = timeline.ttfa_s
         self.synth_s += timeline.synth_s
+
+    def judged(self, figures: Figures, judgement: Judgement) -> None:
+        """It was measured, and is not surely wrong."""
+        self.peak_dbfs, self.measures = figures.peak_dbfs, figures.measures
+        self.verdict, self.reasons = judgement.verdict, judgement.reasons
 
     def result(self, utterance: Utterance, provider: Provider) -> Result:
         """Everything but the verdict, the file and the cost."""

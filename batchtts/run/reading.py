@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from math import inf
 
+from batchtts.audio.measure import worst
 from batchtts.errors import UtteranceError
 from batchtts.job.prints import Fingerprints
 from batchtts.job.wording import Said
-from batchtts.model import Result, Utterance, Voice
+from batchtts.model import Result, Utterance, Verdict, Voice
 from batchtts.record.pieces import Facts, Pieces, folder_of, names_of
 from batchtts.run.budget import Spend
 from batchtts.run.notes import Notes
@@ -252,5 +254,17 @@ class Reading:
         notes.synth_s += sum(each.synth_s for each in facts)
         notes.ttfa_s = first.ttfa_s if told[0][0] == 0 else notes.ttfa_s
         notes.peak_dbfs = max([-inf, *(each.peak_dbfs for each in facts)])
+        notes.verdict = _worst_verdict([each.verdict for each in facts])
+        notes.reasons = tuple(dict.fromkeys(chain.from_iterable(each.reasons for each in facts)))
+        measures = [each.measures for each in facts if each.measures is not None]
+        notes.measures = worst(measures) if measures else None
         notes.contexts = [*(each.context for each in facts), *notes.contexts]
         return notes
+
+
+def _worst_verdict(verdicts: Sequence[Verdict | None]) -> Verdict | None:
+    """Of the segments of a row; None if it would pass and one of them was never judged."""
+    for verdict in ("fail", "suspect", None):
+        if verdict in verdicts:
+            return verdict
+    return "pass"

@@ -177,6 +177,9 @@ class Worker:
             self._result(reading, notes),
             status="done",
             peak_dbfs=round(notes.peak_dbfs, 3),
+            verdict=notes.verdict,
+            reasons=notes.reasons,
+            measures=notes.measures,
             words=tuple(map(_rounded, sound.words)) or None,
         )
         reading.result = result
@@ -184,10 +187,14 @@ class Worker:
 
     def _bring_joined(self, reading: Reading, whole: Whole) -> Take:
         """The same, of a row whose segments were put together."""
+        notes = reading.notes()
         result = msgspec.structs.replace(
-            self._result(reading, reading.notes()),
+            self._result(reading, notes),
             status="done",
             peak_dbfs=round(whole.peak_dbfs, 3),
+            verdict=notes.verdict,
+            reasons=notes.reasons,
+            measures=notes.measures,
             frames=whole.frames,
             bytes=whole.bytes,
             sha256=whole.sha256,
@@ -224,6 +231,9 @@ class Worker:
             ttfa_s=notes.ttfa_s,
             synth_s=notes.synth_s,
             context=notes.contexts[-1],
+            verdict=notes.verdict,
+            reasons=notes.reasons,
+            measures=notes.measures,
             words=sound.words,
             is_timed=self._crew.word_timestamps,
         )
