@@ -66,7 +66,7 @@ def write(
         OutputBroken: the page cannot be written.
     """
     _refuse_foreign(target)
-    shelf = Shelf(out, target, embed=embed)
+    shelf = Shelf(out, target, EMBEDDED_BYTES if embed else 0)
     with readback.opened(out) as file:
         readback.require(out, file, ["id", "status"])
         if column is not None and column not in file.schema_arrow.names:
@@ -163,7 +163,8 @@ def _about(
     if second.timeline is not None:
         clock = second.timeline.clock
         ends = [spelling.moment(float(it), "m") for it in (clock.begins[0], clock.ends[-1])]
-        told.append(("spoken", f"{ends[0]} to {ends[1]} UTC" if ends[0] != ends[1] else ends[0]))
+        until = ends[1][11:] if ends[0][:11] == ends[1][:11] else ends[1]
+        told.append(("spoken", f"{ends[0]} to {until} UTC"))
     return told
 
 

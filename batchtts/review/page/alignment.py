@@ -110,7 +110,9 @@ def _whole(script: str, spans: Sequence[Span]) -> Iterator[Piece]:
         if span.start > at:
             yield Piece("equal", script[at : span.start])
         if span.end > at or span.heard:
-            yield Piece(span.kind, script[max(at, span.start) : span.end], span.heard)
+            is_apart = span.end > at or script[:at].endswith(" ") or not at
+            heard = span.heard if is_apart else f" {span.heard}"
+            yield Piece(span.kind, script[max(at, span.start) : span.end], heard)
         at = max(at, span.end)
     if at < len(script):
         yield Piece("equal", script[at:])

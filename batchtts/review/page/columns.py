@@ -7,17 +7,20 @@ holds nothing; which are lacking is told once, in the page.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from batchtts.job.columns import in_utf8
 from batchtts.record.columns import results_schema
 from batchtts.record.readback import find_script, has_transcripts
 from batchtts.review.page.bins import Floats, Ints
 
 ROWS_AT_ONCE = 1 << 16
+SCRIPT = "the script"  # the manifest's column, whatever it is called
 
 _OWN = results_schema(pa.schema([]))
 _HEARD = frozenset({"transcript"})
@@ -107,33 +110,36 @@ class Results:
             yield Rows(batch, first)
             first += batch.num_rows
 
-    def pick(self, places: Sequence[int], names: Sequence[str]) -> list[dict[str, object]]:
-        """Return some rows, in this order, each with a value for every name; None is not known."""
+    def pick(self, places: Sequence[int], names: Sequence[str]) -> list[dict[str, Any]]:
+        """Return some rows, in this order: what they have by these names, and SCRIPT."""
         wanted = [name for name in names if name in self._names]
-        found: dict[int, dict[str, object]] = {}
+        if self.script is not None:
+            wanted.append(self.script)
+        found: dict[int, dict[str, Any]] = {}
         sought = np.sort(np.array(places, np.int64))
         first = 0
         for group in range(self._file.num_row_groups):
             last = first + self._file.metadata.row_group(group).num_rows
             here = sought[(sought >= first) & (sought < last)]
-            if len(here):
-                self._pick_from(group, first, here, wanted, found)
+            # One group may be larger than memory would like.
+            for batch in self._file.iter_batches(4096, row_groups=[group], columns=wanted):
+                if not len(here):
+                    break
+                inside = here[here < first + batch.num_rows]
+                some = batch.take(pa.array(inside - first))
+                found.update(zip(inside.tolist(), self._told(some, names), strict=True))
+                here = here[len(inside) :]
+                first += batch.num_rows
             first = last
-        return [{**dict.fromkeys(names), **found[place]} for place in places]
+        return [found[place] for place in places]
 
-    def _pick_from(
-        self,
-        group: int,
-        first: int,
-        here: Ints,
-        names: list[str],
-        found: dict[int, dict[str, object]],
-    ) -> None:
-        """Take rows out of one group; it may be larger than memory would like."""
-        for batch in self._file.iter_batches(4096, row_groups=[group], columns=names):
-            last = first + batch.num_rows
-            inside = here[(here >= first) & (here < last)]
-            if len(inside):
-                rows = batch.take(pa.array(inside - first)).to_pylist()
-                found.update(zip(inside.tolist(), rows, strict=True))
-            first = last
+    def _told(self, batch: pa.RecordBatch, names: Sequence[str]) -> list[dict[str, Any]]:
+        known = [name for name in batch.schema.names if name in self._names]
+        rows = Rows(batch.select(known), 0)
+        ours = {name: rows.column(name) for name in names}
+        if self.script is None:
+            ours[SCRIPT] = pa.nulls(len(rows), pa.string())
+        else:
+            ours[SCRIPT] = in_utf8(batch[self.script])
+        told: list[dict[str, Any]] = pa.table(ours).to_pylist()
+        return told

@@ -15,7 +15,11 @@ from batchtts.review.page.voices import VERDICTS, Voice
 
 _MESSAGES = 3  # of a code that are told
 _MESSAGE_CHARS = 280
+_UNKNOWN = "not known of any row"
 _VOICES = 60  # lines of the table
+
+
+_LABELS = {"failed": "failed (no audio)", "fail": "fail (verdict)", "done": "done, no verdict"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,7 @@ class Fault:
 
     code: str
     rows: int
-    attempts: int
+    attempts: int | None
     messages: list[tuple[str, int]]
 
 
@@ -105,7 +109,10 @@ def tiles(found: Survey, summary: Mapping[str, Any]) -> list[Tile]:
     )
     refused = spelling.plural(found.refusals, "refusal") if "refusals" in found.known else ""
     where = f"in {spelling.plural(found.retried_rows, 'row')}"
-    told.append(Tile("Retries", f"{found.retries:,}", ", ".join(filter(None, [where, refused]))))
+    again = spelling.plural(found.retakes, "retake") if found.retakes else ""
+    told.append(
+        Tile("Retries", f"{found.retries:,}", ", ".join(filter(None, [where, refused, again])))
+    )
     if found.heard_s:
         rtf = found.synth_s / found.heard_s
         fast = f"{spelling.short(1 / rtf, 2)} × real time a request" if rtf else ""
@@ -113,8 +120,6 @@ def tiles(found: Survey, summary: Mapping[str, Any]) -> list[Tile]:
     if (wall_s := _number(summary, "wall_s")) and (spoken_s := _number(summary, "spoken_audio_s")):
         speed = f"{spelling.short(spoken_s / wall_s, 2)} × real time"
         told.append(Tile("Last run", spelling.seconds(wall_s), speed))
-    if found.retakes:
-        told.append(Tile("Retakes", f"{found.retakes:,}", "rows that were spoken again"))
     return told
 
 
@@ -141,8 +146,7 @@ def parts(found: Survey) -> list[Part]:
     for kind, count in counts.items():
         if count > 0:
             share = 100 * count / found.rows
-            label = "done, not judged" if kind == "done" and found.verdicts else kind
-            told.append(Part(kind, label, count, share, start))
+            told.append(Part(kind, _LABELS.get(kind, kind), count, share, start))
             start += share
     return told
 
@@ -153,11 +157,16 @@ def over_all(found: Survey, second: Second) -> list[Plot]:
     if not {"attempts", "failures", "refusals"} & found.known:
         lacks = "these results do not know of attempts"
     return [
-        plots.spread("ttfa", "Time to first audio", found.ttfa.all, "not known of any row"),
-        plots.spread("wall", "Total time of a row", found.wall.all, "not known of any row"),
+        plots.spread("ttfa", "Time to first audio", found.ttfa.all, _UNKNOWN),
+        plots.spread("wall", "Total time of a row", found.wall.all, _UNKNOWN),
         plots.throughput(second.timeline),
         plots.in_flight(second.timeline),
         plots.trouble(second.timeline, lacks),
+        plots.ranked("reasons", "Why rows are in doubt", found.reasons)
+        if found.reasons
+        else plots.spread(
+            "rtf", "RTF: synthesis per audio", found.rtf.all, _UNKNOWN, spelling.short
+        ),
     ]
 
 
@@ -176,7 +185,7 @@ def _panel(place: int, group: Group, found: Survey) -> Panel:
         drawn.append(plots.rates(f"wer-{place}", "Word error rate", of, name))
     if found.voices.mos.all.total:
         of = found.voices.mos.together(numbers)
-        drawn.append(plots.opinions(f"mos-{place}", "How natural it sounds (MOS)", of, name))
+        drawn.append(plots.opinions(f"mos-{place}", "Naturalness (MOS)", of, name))
     return Panel(name, spelling.plural(rows, "row"), drawn)
 
 
@@ -194,7 +203,7 @@ def _voice_line(found: Survey, voice: Voice) -> tuple[str, ...]:
     return (
         *(named(voice), f"{voice.rows:,}", f"{voice.failed:,}", spelling.hours(voice.audio_s)),
         *(pace, *verdicts),
-        spelling.percent(wer.quantile(0.5)) if wer.total else spelling.NOTHING,
+        spelling.percent(max(wer.quantile(0.5), 0.0)) if wer.total else spelling.NOTHING,
         f"{mos.quantile(0.5):.1f}" if mos.total else spelling.NOTHING,
     )
 
@@ -212,7 +221,7 @@ def faults(found: Survey) -> list[Fault]:
         Fault(
             code,
             rows[code],
-            attempts[code],
+            attempts[code] if "failures" in found.known else None,
             [
                 (spelling.short_text(said, _MESSAGE_CHARS), count)
                 for said, count in _said(found, code)

@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from math import ceil, floor, log10
 from typing import Literal
 
-WIDTH, HEIGHT = 360, 176
-LEFT, RIGHT, TOP, BOTTOM = 8, 352, 30, 150
+WIDTH, HEIGHT = 360, 178
+LEFT, RIGHT, TOP, BOTTOM = 1, 359, 34, 150
+
+ROWS = (12, 26)  # where words stand above what is drawn
 
 Anchor = Literal["start", "middle", "end"]
 
@@ -75,16 +77,26 @@ class Plot:
         """Add words."""
         self.labels.append(Label(round(x, 1), round(y, 1), text, anchor, kind))
 
+    def tick(self, x: float, text: str, y: float = BOTTOM + 14) -> None:
+        """Say what is at *x*, below, without leaving the plot."""
+        half = wide(text) / 2
+        self.say(min(max(x, half), WIDTH - half), y, text)
+
     def mark(self, x: float, row: int, text: str) -> None:
-        """Draw a line down at *x*, and say what it is, where there is room."""
-        self.draw("marker", f"M{num(x)} {TOP - 16 + 11 * row}V{BOTTOM}")
-        is_right = x > (LEFT + RIGHT) / 2
-        anchor: Anchor = "end" if is_right else "start"
-        self.say(x + (-3 if is_right else 3), TOP - 8 + 11 * row, text, anchor, "value")
+        """Draw a line down at *x*, and say what it is: of two, the first has the left side."""
+        self.draw("marker", f"M{num(x)} {ROWS[row] - 9}V{BOTTOM}")
+        is_left = x > wide(text) + 6 if row == 0 else x + wide(text) + 6 > WIDTH
+        anchor: Anchor = "end" if is_left else "start"
+        self.say(x + (-4 if is_left else 4), ROWS[row], text, anchor, "value")
 
     def floor(self, y: float = BOTTOM) -> None:
         """Draw the line on which all stands."""
         self.draw("axis", f"M{LEFT} {num(y)}H{RIGHT}")
+
+
+def wide(text: str) -> float:
+    """About how wide words are."""
+    return 5.6 * len(text)
 
 
 def num(value: float) -> str:
@@ -151,4 +163,8 @@ def round_up(value: float) -> float:
     if value <= 0:
         return 1.0
     power = 10.0 ** floor(log10(value))
-    return next(it * power for it in (1, 2, 3, 4, 5, 6, 8, 10) if it * power >= value * 0.9999)
+    return next(
+        it * power
+        for it in (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10)
+        if it * power >= value * 0.9999
+    )

@@ -13,6 +13,7 @@ from batchtts.review.page.drawing import (
     BOTTOM,
     LEFT,
     RIGHT,
+    ROWS,
     TOP,
     Plot,
     Table,
@@ -24,7 +25,7 @@ from batchtts.review.page.drawing import (
 
 MOST_POINTS = 5000  # rows that are drawn one by one
 
-_COLUMNS, _ROWS = 57, 20
+_COLUMNS, _ROWS = 66, 29
 _SHADES = 5
 _LEFT = LEFT + 30  # room for the seconds
 
@@ -71,6 +72,7 @@ class Cloud:
     rows: int = 0
     outside: int = 0
     _cells: Ints = field(default_factory=lambda: np.zeros((_ROWS, _COLUMNS), np.int64))
+    _odd: Ints = field(default_factory=lambda: np.zeros((_ROWS, _COLUMNS), np.int64))
     _usual: list[Floats] = field(default_factory=list)
     _unusual: list[Floats] = field(default_factory=list)
 
@@ -83,14 +85,19 @@ class Cloud:
         self.outside += int(is_outside.sum())
         x, y = self.pane.x(chars), self.pane.y(seconds)
         if self.is_dense:
-            columns = ((x - _LEFT) / (RIGHT - _LEFT) * _COLUMNS).astype(np.int64)
-            rows = ((y - TOP) / (BOTTOM - TOP) * _ROWS).astype(np.int64)
-            at = np.clip(rows, 0, _ROWS - 1) * _COLUMNS + np.clip(columns, 0, _COLUMNS - 1)
-            self._cells += np.bincount(at, minlength=self._cells.size).reshape(self._cells.shape)
+            self._count(x[~is_outside], y[~is_outside], self._cells)
+            self._count(x[is_outside], y[is_outside], self._odd)
         else:
             points = np.stack([x, y], axis=1)
             self._usual.append(points[~is_outside])
             self._unusual.append(points[is_outside])
+
+    @staticmethod
+    def _count(x: Floats, y: Floats, cells: Ints) -> None:
+        columns = ((x - _LEFT) / (RIGHT - _LEFT) * _COLUMNS).astype(np.int64)
+        rows = ((y - TOP) / (BOTTOM - TOP) * _ROWS).astype(np.int64)
+        at = np.clip(rows, 0, _ROWS - 1) * _COLUMNS + np.clip(columns, 0, _COLUMNS - 1)
+        cells += np.bincount(at, minlength=cells.size).reshape(cells.shape)
 
     def plot(self, slug: str, title: str, group: str) -> Plot:
         """Draw it."""
@@ -102,7 +109,8 @@ class Cloud:
         for points, kind in ((self._usual, "dots"), (self._unusual, "dots bad")):
             plot.draw(kind, dots(np.concatenate(points).tolist()) if points else "")
         if self.is_dense:
-            self._draw_cells(plot)
+            _draw_cells(plot, self._cells, "shade")
+            _draw_cells(plot, self._odd, "odd")
         _draw_axes(plot, self.pane)
         self._tell(plot, group)
         return plot
@@ -118,7 +126,7 @@ class Cloud:
             f" {spelling.count(self.outside)} outside the band."
         )
         outside = f"{spelling.count(self.outside)} outside the band"
-        plot.say(RIGHT, TOP - 8, outside, "end", "value bad" if self.outside else "value")
+        plot.say(RIGHT, ROWS[1], outside, "end", "value bad" if self.outside else "value")
         rows = []
         for chars in log_ticks(self.pane.low_chars, self.pane.high_chars, 9):
             low, high = self.band.limits_s(chars)
@@ -138,17 +146,19 @@ class Cloud:
         back = np.stack([x, edges[1]], axis=1)[::-1].tolist()
         plot.draw("band", line([*there, *back]) + "Z")
 
-    def _draw_cells(self, plot: Plot) -> None:
-        most = np.log1p(int(self._cells.max()))
-        shades = np.ceil(np.log1p(self._cells) / most * _SHADES).astype(np.int64)
-        wide, high = (RIGHT - _LEFT) / _COLUMNS, (BOTTOM - TOP) / _ROWS
-        for shade in range(1, _SHADES + 1):
-            path = "".join(
-                f"M{num(_LEFT + column * wide)} {num(TOP + row * high)}h{num(wide)}v{num(high)}"
-                f"h{num(-wide)}z"
-                for row, column in np.argwhere(shades == shade).tolist()
-            )
-            plot.draw(f"cell shade{shade}", path)
+
+def _draw_cells(plot: Plot, cells: Ints, kind: str) -> None:
+    """Draw how many rows are where, the more the darker; a step is some times as many."""
+    most = np.log1p(max(int(cells.max()), 1))
+    shades = np.ceil(np.log1p(cells) / most * _SHADES).astype(np.int64)
+    across, down = (RIGHT - _LEFT) / _COLUMNS, (BOTTOM - TOP) / _ROWS
+    for shade in range(1, _SHADES + 1):
+        path = "".join(
+            f"M{num(_LEFT + column * across)} {num(TOP + row * down)}h{num(across)}v{num(down)}"
+            f"h{num(-across)}z"
+            for row, column in np.argwhere(shades == shade).tolist()
+        )
+        plot.draw(f"{kind}{shade}", path)
 
 
 def _draw_axes(plot: Plot, pane: Pane) -> None:
@@ -159,5 +169,5 @@ def _draw_axes(plot: Plot, pane: Pane) -> None:
         plot.say(_LEFT - 4, y + 3.5, spelling.seconds(tick), "end")
     for tick in log_ticks(pane.low_chars, pane.high_chars, 5):
         x = float(pane.x(np.array([tick]))[0])
-        plot.say(min(x, RIGHT - 10), BOTTOM + 14, f"{tick:,.0f}")
+        plot.tick(x, f"{tick:,.0f}")
     plot.say(RIGHT, BOTTOM + 25, "characters of the script", "end", "tick faint")

@@ -10,7 +10,7 @@ from typing import Any
 
 from batchtts.review.page import alignment, spelling
 from batchtts.review.page.alignment import Piece
-from batchtts.review.page.columns import Results
+from batchtts.review.page.columns import SCRIPT, Results
 from batchtts.review.page.drawing import num
 from batchtts.review.page.sound import WIDE, Shelf, Sound
 
@@ -118,21 +118,19 @@ def read(
     shelf: Shelf,
 ) -> list[Item]:
     """Read rows, in this order, and listen to them."""
-    names = [*_NAMES, *([results.script] if results.script else [])]
-    rows = results.pick(places, names)
-    return [_item(rank, row, results.script, away, shelf) for rank, row in enumerate(rows, 1)]
+    rows = results.pick(places, _NAMES)
+    return [_item(rank, row, away, shelf) for rank, row in enumerate(rows, 1)]
 
 
 def _item(
     rank: int,
     row: Mapping[str, Any],
-    script: str | None,
     away: Callable[[Mapping[str, Any]], float],
     shelf: Shelf,
 ) -> Item:
     is_done = row["status"] == "done"
     sound = shelf.sound(row["path"], row["bytes"], row["sha256"]) if is_done else None
-    text, heard = f"{(script and row[script]) or ''}", row["transcript"]
+    text, heard = row[SCRIPT] or "", row["transcript"]
     spans = alignment.align(text, heard) if heard is not None and text else None
     distance = away(row)
     return Item(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 from math import sqrt
 
@@ -14,6 +14,7 @@ from batchtts.review.page.drawing import (
     BOTTOM,
     LEFT,
     RIGHT,
+    ROWS,
     TOP,
     Plot,
     Table,
@@ -23,26 +24,32 @@ from batchtts.review.page.drawing import (
     num,
     round_up,
     scale,
+    wide,
 )
-from batchtts.review.page.timeline import BINS, Clock, Timeline
+from batchtts.review.page.timeline import Clock, Timeline
 
 Spell = Callable[[float], str]
 
 _MOST_BARS = 44
+_FEWEST_BARS = 14
 _GAP = 0.6
+_RANKED = 8  # words that are shown
+_WORDS = 140  # room for them
 _STEPS_S = (
     *(1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 10800, 21600, 43200),
     *(86400, 172800, 604800, 1209600, 2592000),
 )
 
 
-def spread(slug: str, title: str, found: Histogram, lacks: str) -> Plot:
-    """How values lie on a logarithmic scale of seconds."""
+def spread(
+    slug: str, title: str, found: Histogram, lacks: str, spell: Spell = spelling.seconds
+) -> Plot:
+    """How values lie on a logarithmic scale."""
     plot = Plot(slug, title)
     if not found.total:
         plot.lacks = lacks
         return plot
-    shown = found.shown(_MOST_BARS)
+    shown = found.shown(round(min(_MOST_BARS, max(_FEWEST_BARS, 2.5 * sqrt(found.total)))))
     low, high = float(shown.edges[0]), float(shown.edges[-1])
     middle = sqrt(low * high)
     low, high = min(low, middle / 1.6), max(high, middle * 1.6)
@@ -52,15 +59,15 @@ def spread(slug: str, title: str, found: Histogram, lacks: str) -> Plot:
 
     _stand(plot, shown, at)
     for tick in log_ticks(low, high):
-        plot.say(at(tick), BOTTOM + 14, spelling.seconds(tick))
+        plot.tick(at(tick), spell(tick))
     half, most = found.quantile(0.5), found.quantile(0.95)
-    plot.mark(at(half), 0, f"half within {spelling.seconds(half)}")
-    plot.mark(at(most), 1, f"95 % within {spelling.seconds(most)}")
+    plot.mark(at(half), 0, f"half within {spell(half)}")
+    plot.mark(at(most), 1, f"95 % within {spell(most)}")
     plot.about = (
-        f"{spelling.plural(found.total, 'row')}: half within {spelling.seconds(half)}, 95 % within"
-        f" {spelling.seconds(most)}, the slowest {spelling.seconds(found.quantile(1.0))}."
+        f"{spelling.plural(found.total, 'row')}: half within {spell(half)}, 95 % within"
+        f" {spell(most)}, the slowest {spell(found.quantile(1.0))}."
     )
-    plot.table = _table("seconds", shown, lambda value: spelling.seconds(value))
+    plot.table = _table("from, to", shown, spell)
     return plot
 
 
@@ -69,7 +76,7 @@ def _stand(plot: Plot, shown: Histogram, at: Callable[[float], float]) -> None:
     highest = max(int(shown.counts.max()), 1)
     edges = [at(float(edge)) for edge in shown.edges]
     places = [(a + _GAP / 2, b - _GAP / 2) for a, b in pairwise(edges)]
-    heights = [count / highest * (BOTTOM - TOP - 20) for count in shown.counts.tolist()]
+    heights = [count / highest * (BOTTOM - TOP) for count in shown.counts.tolist()]
     plot.draw("bar", bars(places, [max(it, 1.0) if it else 0 for it in heights]))
     plot.floor()
 
@@ -81,31 +88,39 @@ def _table(what: str, shown: Histogram, spell: Spell) -> Table:
 
 
 def rates(slug: str, title: str, found: Histogram, group: str) -> Plot:
-    """How many words or phonemes of a hundred are wrong, of the rows of a voice."""
+    """How many words of a hundred are wrong, of the rows of a voice; the first bin has no error."""
     plot = Plot(slug, title)
     if not found.total:
         plot.lacks = f"no row of {group} was compared with its script"
         return plot
     edges = found.edges
-    step = edges[1] - edges[0]
 
     def at(value: float) -> float:
-        return scale(value, 0, float(edges[-1]), LEFT, RIGHT)
+        return scale(value, float(edges[0]), float(edges[-1]), LEFT, RIGHT)
 
-    _stand(plot, Histogram(edges, found.counts), at)
-    for tick in even_ticks(0, float(edges[-2]), 5):
-        plot.say(max(at(tick), LEFT + 8), BOTTOM + 14, f"{tick * 100:.0f} %")
-    middle, high = found.quantile(0.5), found.quantile(0.95)
-    right = int(found.counts[0])
-    told = f"{spelling.percent(right / found.total)} below {spelling.percent(float(step))}"
-    plot.say(RIGHT, TOP - 8, told, "end", "value")
-    plot.mark(at(high), 1, f"95 % of rows within {spelling.percent(high)}")
+    _stand(plot, found, at)
+    plot.tick((at(float(edges[0])) + at(0)) / 2, "0")
+    for tick in even_ticks(0, 1, 5)[1:]:
+        plot.tick(at(tick), f"{tick * 100:.0f} %")
+    high = max(found.quantile(0.95), 0.0)
+    told = f"{spelling.percent(found.counts[0] / found.total)} without an error"
+    plot.say(RIGHT, ROWS[0], told, "end", "value")
+    if high > 0:
+        plot.mark(at(high), 1, f"95 % of rows within {spelling.percent(high)}")
     plot.about = (
         f"{spelling.plural(found.total, 'row')} of {group}: {told}, half within"
-        f" {spelling.percent(middle)}, 95 % within {spelling.percent(high)}."
+        f" {spelling.percent(max(found.quantile(0.5), 0.0))}, 95 % within {spelling.percent(high)}."
     )
-    plot.table = _table("error rate", found, spelling.percent)
+    pairs = zip(pairwise(edges.tolist()), found.counts.tolist(), strict=True)
+    rows = [(_errors(a, b), spelling.count(count)) for (a, b), count in pairs if count]
+    plot.table = Table(("word error rate", "rows"), rows)
     return plot
+
+
+def _errors(low: float, high: float) -> str:
+    if low < 0:
+        return "0"
+    return f"up to {high * 100:.0f} %" if high <= 1 else "above 100 %"
 
 
 def opinions(slug: str, title: str, found: Histogram, group: str) -> Plot:
@@ -120,15 +135,32 @@ def opinions(slug: str, title: str, found: Histogram, group: str) -> Plot:
 
     _stand(plot, found, at)
     for tick in (1, 2, 3, 4, 5):
-        plot.say(min(max(at(tick), LEFT + 3), RIGHT - 3), BOTTOM + 14, f"{tick}")
+        plot.tick(at(tick), f"{tick}")
     low, middle = found.quantile(0.05), found.quantile(0.5)
-    plot.mark(at(low), 1, f"5 % of rows below {low:.1f}")
-    plot.mark(at(middle), 0, f"median {middle:.1f}")
+    plot.mark(at(low), 0, f"5 % of rows below {low:.1f}")
+    plot.mark(at(middle), 1, f"median {middle:.1f}")
     plot.about = (
         f"{spelling.plural(found.total, 'row')} of {group}: median {middle:.2f}, 5 % below"
         f" {low:.2f}, on a scale from 1 to 5."
     )
     plot.table = _table("MOS", found, lambda value: f"{value:.1f}")
+    return plot
+
+
+def ranked(slug: str, title: str, counts: Mapping[str, int]) -> Plot:
+    """Words, and how often each was said; the most usual ones."""
+    plot = Plot(slug, title)
+    order = sorted(counts.items(), key=lambda it: (-it[1], it[0]))
+    shown, most = order[:_RANKED], order[0][1]
+    for place, (word, count) in enumerate(shown):
+        y = TOP - 22 + place * 19
+        plot.say(_WORDS - 6, y + 10, spelling.short_text(word, 22), "end", "value")
+        length = max(count / most * (RIGHT - _WORDS - 34), 1)
+        plot.draw("bar", f"M{_WORDS} {y}h{num(length)}v13h{num(-length)}z")
+        plot.say(_WORDS + length + 5, y + 10, spelling.count(count), "start")
+    rows = [(spelling.short_text(word, 80), spelling.count(count)) for word, count in order[:40]]
+    plot.about = ", ".join(f"{word} {count}" for word, count in rows[:_RANKED])
+    plot.table = Table(("reason", "rows"), rows)
     return plot
 
 
@@ -152,7 +184,7 @@ def throughput(timeline: Timeline | None) -> Plot:
     peak, usual = float(per_s.max() * times), float(per_s.mean() * times)
     told = f"{spelling.short(peak, 2)} rows a {unit} at most, {spelling.short(usual, 2)} on average"
     plot.about = f"{told}."
-    plot.say(LEFT, TOP - 8, told, "start", "value")
+    plot.say(LEFT, ROWS[0], told, "start", "value")
     _over_time(plot, timeline, per_s * times, peak)
     plot.table = _times_table(timeline, f"rows a {unit}", [per_s * times])
     return plot
@@ -168,7 +200,7 @@ def in_flight(timeline: Timeline | None) -> Plot:
     peak, usual = float(values.max()), float(values.mean())
     told = f"{spelling.short(peak, 2)} at once at most, {spelling.short(usual, 2)} on average"
     plot.about = f"Rows that were begun and not finished: {told}."
-    plot.say(LEFT, TOP - 8, told, "start", "value")
+    plot.say(LEFT, ROWS[0], told, "start", "value")
     _over_time(plot, timeline, values, peak)
     plot.table = _times_table(timeline, "rows in flight", [values])
     return plot
@@ -191,26 +223,26 @@ def trouble(timeline: Timeline | None, lacks: str) -> Plot:
     room = BOTTOM - TOP - 8
     base = TOP + 4 + room * max(up, (up + down) * 0.12) / (up + down + (up + down) * 0.12)
     unit = min((base - TOP) / (up or 1), (BOTTOM - base) / (down or 1), room / 2)
-    places = _places()
+    places = _places(timeline)
     plot.draw("bar bad", bars(places, (retries * unit).tolist(), base))
     plot.draw("bar warn", bars(places, (-refusals * unit).tolist(), base))
     plot.floor(base)
-    plot.say(LEFT, TOP - 8, f"up: {told}", "start", "value bad")
-    plot.say(RIGHT, TOP - 8, f"down: {refused}", "end", "value warn")
+    plot.say(LEFT, ROWS[0], f"up: {told}", "start", "value bad")
+    plot.say(RIGHT, ROWS[0], f"down: {refused}", "end", "value warn")
     _tell_times(plot, timeline.clock)
     plot.table = _times_table(timeline, "retries", [retries, refusals], "refusals")
     return plot
 
 
-def _places() -> list[tuple[float, float]]:
-    edges = np.linspace(LEFT, RIGHT, BINS + 1).tolist()
+def _places(timeline: Timeline) -> list[tuple[float, float]]:
+    edges = np.linspace(LEFT, RIGHT, len(timeline.edges)).tolist()
     return [(a + _GAP / 2, b - _GAP / 2) for a, b in pairwise(edges)]
 
 
 def _over_time(plot: Plot, timeline: Timeline, values: Floats, peak: float) -> None:
     top = round_up(peak)
     heights = (values / top * (BOTTOM - TOP - 4)).tolist()
-    plot.draw("bar", bars(_places(), heights))
+    plot.draw("bar", bars(_places(timeline), heights))
     y = scale(top, 0, top, BOTTOM, TOP + 4)
     plot.draw("grid", f"M{LEFT} {num(y)}H{RIGHT}")
     plot.say(RIGHT, y - 3, spelling.short(top), "end")
@@ -228,7 +260,7 @@ def _tell_times(plot: Plot, clock: Clock) -> None:
         plot.draw("break", f"M{num(at(float(begin)))} {TOP}V{BOTTOM}")
     free_from = -1.0
     for time, text in _ticks(clock):
-        x, half = at(time), len(text) * 2.9
+        x, half = at(time), wide(text) / 2
         centre = min(max(x, LEFT + half), RIGHT - half)
         if centre - half >= free_from:
             plot.draw("axis", f"M{num(x)} {BOTTOM}v3")
@@ -266,7 +298,7 @@ def _ticks(clock: Clock) -> list[tuple[float, str]]:
 def _times_table(timeline: Timeline, what: str, series: list[Floats], *more: str) -> Table:
     """At most some thirty rows: three bins each."""
     rows = []
-    for at in range(0, BINS, 3):
+    for at in range(0, len(timeline.edges) - 1, 3):
         shown = (timeline.edges[at] + timeline.edges[at + 3]) / 2
         place = int(np.searchsorted(timeline.clock.starts, shown, side="right")) - 1
         time = timeline.clock.begins[place] + shown - timeline.clock.starts[place]

@@ -127,12 +127,6 @@
     audio.play().catch(() => {});
   });
 
-  // ── on paper everything is open ──
-  const folded = () => [...list.querySelectorAll("details:not([open])")];
-  let opened = [];
-  addEventListener("beforeprint", () => { opened = folded(); for (const it of opened) it.open = true; });
-  addEventListener("afterprint", () => { for (const it of opened) it.open = false; opened = []; });
-
   for (const box of list.querySelectorAll(".tick input")) box.hidden = false;
   tools.hidden = false;
   tell();

@@ -43,7 +43,7 @@ class Second:
         self._survey = survey
         self._rows = rows
         clock = survey.occupancy.clock()
-        self.timeline = Timeline(clock) if clock is not None else None
+        self.timeline = Timeline(clock, len(results)) if clock is not None else None
         self.groups = _groups(
             voices, Pane.around(survey.lengths.all, survey.durations.all), len(results)
         )

@@ -51,15 +51,18 @@ class Sound:
 class Shelf:
     """The audio of an output directory, for a page at some place.
 
+    Args:
+        room: Bytes of audio that the page takes into itself; what is beyond is linked.
+
     Attributes:
         embedded, linked: Rows whose audio is in the page, and beside it.
         embedded_bytes: What the former take, before they are spelled in base64.
     """
 
-    def __init__(self, out: Path, page: Path, *, embed: bool) -> None:
+    def __init__(self, out: Path, page: Path, room: int = 0) -> None:
         self._out = out
         self._page = page
-        self._embed = embed
+        self._room = room
         self.embedded = 0
         self.linked = 0
         self.troubled = 0
@@ -92,8 +95,8 @@ class Shelf:
         return Sound(why)
 
     def _play(self, file: Path, audio_s: float) -> tuple[str, bool]:
-        room = EMBEDDED_BYTES - self.embedded_bytes
-        if self._embed and audio_s * _MP3_BYTES_PER_S < room:
+        room = self._room - self.embedded_bytes
+        if audio_s * _MP3_BYTES_PER_S < room:
             data = _as_mp3(file)
             if len(data) <= room:
                 self.embedded += 1
@@ -131,12 +134,17 @@ def _waveform(file: soundfile.SoundFile) -> str:
             file.seek(begin)
         block = file.read(min(end - begin, _FRAMES_EACH), dtype="float32", always_2d=True)
         if block.size:
-            highs[column], lows[column] = block.max(), block.min()
+            highs[column], lows[column] = _shown(block.max()), _shown(block.min())
     middle, step = HIGH / 2, WIDE / columns
     xs = [(it + 0.5) * step for it in range(columns)]
     above = [(x, middle - max(it, 0.01) * middle) for x, it in zip(xs, highs, strict=True)]
     below = [(x, middle - min(it, -0.01) * middle) for x, it in zip(xs, lows, strict=True)]
     return "M" + "L".join(f"{num(x)} {num(y)}" for x, y in [*above, *below[::-1]]) + "Z"
+
+
+def _shown(sample: float) -> float:
+    """Quiet sound is drawn larger than it is: noise is to be seen, and clipping too."""
+    return float(np.sign(sample) * min(abs(sample), 1.0) ** 0.6)
 
 
 def _as_mp3(file: Path) -> bytes:

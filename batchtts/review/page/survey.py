@@ -20,12 +20,22 @@ _LENGTHS = logarithmic(1.0, 10_000_000.0, 24)
 _DURATIONS = logarithmic(0.01, 1_000_000.0, 24)
 _MOST_PATTERNS = 2000  # of messages that are kept apart
 
-#: Words with a digit in them are of one request; without them messages are alike.
+#: Words with a digit in them may be of one request; without them messages are alike.
 _PARTICULAR = r"[\w.:/-]*\d[\w.:/-]*"
 
 _NAMES = (
     *("status", "voice", "language", "provider", "model", "text_chars", "audio_s", "speech_s"),
-    *("ttfa_s", "wall_s", "synth_s", "attempts", "segments", "refusals", "takes", "cost_usd"),
+    *(
+        "ttfa_s",
+        "wall_s",
+        "synth_s",
+        "rtf",
+        "attempts",
+        "segments",
+        "refusals",
+        "takes",
+        "cost_usd",
+    ),
     *("characters_sent", "started_at", "finished_at", "verdict", "wer", "per", "mos", "same_as"),
     *("error_code", "error_message", "failures", "reasons"),
 )
@@ -37,22 +47,28 @@ class Messages:
 
     by_code: Counter[str] = field(default_factory=Counter)
     said: Counter[tuple[str, str]] = field(default_factory=Counter)
+    _examples: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def add(self, codes: pa.Array, messages: pa.Array) -> None:
         """Count failures."""
         codes = pc.fill_null(codes, "not told")
         alike = pc.replace_substring_regex(pc.fill_null(messages, ""), _PARTICULAR, "…")
-        pairs = pa.table({"code": codes, "said": alike}).group_by(["code", "said"])
-        for found in pairs.aggregate([([], "count_all")]).to_pylist():
+        whole = pa.table({"code": codes, "alike": alike, "said": messages})
+        groups = whole.group_by(["code", "alike"])
+        for found in groups.aggregate([([], "count_all"), ("said", "min")]).to_pylist():
+            pair = (found["code"], found["alike"])
             self.by_code[found["code"]] += found["count_all"]
-            self.said[found["code"], found["said"]] += found["count_all"]
+            self.said[pair] += found["count_all"]
+            self._examples.setdefault(pair, found["said_min"] or "")
         if len(self.said) > 2 * _MOST_PATTERNS:
             self.said = Counter(dict(self.said.most_common(_MOST_PATTERNS)))
+            self._examples = {pair: self._examples[pair] for pair in self.said}
 
     def of(self, code: str, most: int) -> list[tuple[str, int]]:
-        """What was said most often."""
-        found = ((said, count) for (it, said), count in self.said.items() if it == code and said)
-        return sorted(found, key=lambda it: -it[1])[:most]
+        """What was said most often: one of the messages that are alike, and how many are."""
+        found = ((pair, count) for pair, count in self.said.items() if pair[0] == code)
+        usual = sorted(found, key=lambda it: -it[1])[:most]
+        return [(self._examples[pair], count) for pair, count in usual if self._examples[pair]]
 
 
 @dataclass(slots=True)
@@ -87,6 +103,7 @@ class Survey:
     failed_attempts: Messages = field(default_factory=Messages)
     occupancy: Occupancy = field(default_factory=Occupancy)
     ttfa: Histograms = field(default_factory=lambda: Histograms(_SPANS))
+    rtf: Histograms = field(default_factory=lambda: Histograms(_SPANS))
     wall: Histograms = field(default_factory=lambda: Histograms(_SPANS))
     lengths: Histograms = field(default_factory=lambda: Histograms(_LENGTHS))
     durations: Histograms = field(default_factory=lambda: Histograms(_DURATIONS))
@@ -111,6 +128,7 @@ class Survey:
     def _add_spans(self, rows: Rows, is_done: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> None:
         begins, ends = rows.times("started_at"), rows.times("finished_at")
         self.occupancy.add(begins, ends)
+        self.rtf.add(rows.floats("rtf")[is_done])
         self.ttfa.add(rows.floats("ttfa_s"))
         self.wall.add(rows.floats("wall_s")[is_done])
         costs = rows.floats("cost_usd")

@@ -11,7 +11,8 @@ import numpy as np
 
 from batchtts.review.page.bins import Floats, Ints
 
-BINS = 90
+MOST_BINS = 90  # a multiple of three, as all numbers of bins are
+_FEWEST_BINS = 24
 
 _MINUTE_S = 60.0
 _LONGEST_MIN = 24 * 60  # of one row, as far as it counts
@@ -86,28 +87,32 @@ class Clock:
 
 
 class Timeline:
-    """Rows over the time shown, in bins of equal length.
+    """Rows over the time shown, in bins of equal length; fewer for few rows.
 
     Attributes:
         done, retries, refusals: How many, in each bin.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, rows: int) -> None:
         self.clock = clock
-        self.bin_s = clock.length_s / BINS
-        self.edges = np.linspace(0, clock.length_s, BINS + 1)
-        self.done: Floats = np.zeros(BINS)
-        self.retries: Floats = np.zeros(BINS)
-        self.refusals: Floats = np.zeros(BINS)
-        self._in_work: Floats = np.zeros(BINS + 1)
+        bins = min(MOST_BINS, max(_FEWEST_BINS, rows // 9 * 3))
+        self._bins = bins
+        self.bin_s = clock.length_s / bins
+        self.edges = np.linspace(0, clock.length_s, bins + 1)
+        self.done: Floats = np.zeros(bins)
+        self.retries: Floats = np.zeros(bins)
+        self.refusals: Floats = np.zeros(bins)
+        self._in_work: Floats = np.zeros(bins + 1)
 
     def add_events(self, into: Floats, times: Floats, weights: Floats | None = None) -> None:
         """Count what happened at some times into one of the three."""
         is_known = np.isfinite(times)
         if weights is not None:
             weights = weights[is_known]
-        at = np.clip(self.clock.at(times[is_known]) / self.bin_s, 0, BINS - 1).astype(np.int64)
-        into += np.bincount(at, weights, minlength=BINS)
+        at = np.clip(self.clock.at(times[is_known]) / self.bin_s, 0, self._bins - 1).astype(
+            np.int64
+        )
+        into += np.bincount(at, weights, minlength=self._bins)
 
     def add_work(self, begins: Floats, ends: Floats) -> None:
         """Rows that were in work from one time to another."""
@@ -117,9 +122,9 @@ class Timeline:
 
     def _since(self, shown: Floats) -> Floats:
         """At each edge, how many seconds have passed since each of some times, in all."""
-        at = np.minimum(np.ceil(shown / self.bin_s), BINS).astype(np.int64)
-        counts = np.cumsum(np.bincount(at, minlength=BINS + 1))
-        sums = np.cumsum(np.bincount(at, shown, minlength=BINS + 1))
+        at = np.minimum(np.ceil(shown / self.bin_s), self._bins).astype(np.int64)
+        counts = np.cumsum(np.bincount(at, minlength=self._bins + 1))
+        sums = np.cumsum(np.bincount(at, shown, minlength=self._bins + 1))
         passed: Floats = np.maximum(counts * self.edges - sums, 0)
         return passed
 

@@ -14,8 +14,8 @@ from batchtts.review.page.columns import Rows
 MOST_VOICES = 1000
 OTHERS = ("all others", "")
 
-#: The last bin is what is above 100 %.
-_WER_EDGES = even(0.0, 1.05, 0.05)
+#: The first bin is what has no error, the last what has more errors than words.
+_WER_EDGES = np.concatenate([[-0.05, 1e-9], even(0.05, 1.05, 0.05)])
 _MOS_EDGES = even(1.0, 5.0, 0.1)
 VERDICTS = ("pass", "suspect", "fail", "unverified")
 
