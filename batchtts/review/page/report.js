@@ -39,7 +39,7 @@
     tell();
   };
   find.addEventListener("input", filter);
-  for (const it of selects) it.addEventListener("change", filter);
+  for (const it of [find, ...selects]) it.addEventListener("change", filter);
 
   // ── in which order ──
   const downwards = new Set(["wer", "seconds", "away", "attempts"]);
