@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from batchtts.job.columns import in_utf8
 from batchtts.record.columns import results_schema
-from batchtts.record.readback import find_script, has_transcripts
+from batchtts.record.scripts import has_transcripts, script_column
 from batchtts.review.page.bins import Floats, Ints
 
 ROWS_AT_ONCE = 1 << 16
@@ -94,7 +94,8 @@ class Results:
         self._names = set(file.schema_arrow.names)
         if not has_transcripts(file):
             self._names -= _HEARD
-        self.script = script or find_script(file)
+        script = script or script_column(file)
+        self.script = script if script in file.schema_arrow.names else None
         self.lacking = [name for name in _OWN.names if name not in self._names]
         self.metadata: dict[bytes, bytes] = file.schema_arrow.metadata or {}
 
