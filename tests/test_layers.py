@@ -21,7 +21,7 @@ HOUSE = (
     "selftest   audit   book   export   review.report",
     "run",
     "verify",
-    "review.transcribe   review.ears   review.mos",
+    "review.transcribe   review.ears   review.mos   review.page",
     "server   run.memory   run.progress",
     "run.contest   run.desk   run.local   run.spelling",
     "run.figures",
@@ -47,6 +47,9 @@ PURE = (
     " server.faultfile server.faults server.knobs text wire"
     " export.alignment export.captions export.cuefiles export.filenames export.languages"
     " export.loudness export.meter export.orders export.steps"
+    " review.page.alignment review.page.band review.page.bins review.page.drawing"
+    " review.page.durations review.page.plots review.page.ranking review.page.spelling"
+    " review.page.timeline"
 ).split()
 IMPURE = (
     "wire.line",

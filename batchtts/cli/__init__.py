@@ -29,6 +29,7 @@ COMMANDS = {
     "status": "Say what has become of a job.",
     "check": "Read everything back, and say what is not as recorded.",
     "export": "Make an audiobook, or subtitles, of what is spoken.",
+    "report": "Show what came out as a page, the worst first.",
     "transcribe": "Write down what is said in sound files.",
     "serve": "Be a provider, on this machine.",
     "providers": "List the providers.",

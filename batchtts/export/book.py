@@ -18,13 +18,12 @@ from statistics import median
 from typing import Any
 
 import msgspec
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from batchtts.errors import UsageError
 from batchtts.model import Cue, Word
+from batchtts.record import readback
 from batchtts.record.scripts import script_column
-from batchtts.record.store import Layout
 
 CHAPTER_CHARS = 2000  # half of the rows are as long: each is a chapter
 
@@ -184,24 +183,8 @@ def read_book(
         UsageError: there are no results, they are not complete, or the audio is not as
             they say.
     """
-    layout = Layout(out)
-    try:
-        with pq.ParquetFile(layout.results, page_checksum_verification=True) as file:
-            reading = _Reading(out, file, column, has_words=has_words)
-            book = reading.book()
-    except FileNotFoundError as error:
-        told = "no results.parquet in it" if out.is_dir() else "no such directory"
-        hint = "`batchtts run MANIFEST` writes it when it ends"
-        raise UsageError(f"{out}: {told}", hint=hint) from error
-    except NotADirectoryError as error:
-        raise UsageError(f"{out}: not a directory that `batchtts run` made") from error
-    except (OSError, pa.ArrowException) as error:
-        why = (
-            error.strerror.lower() if isinstance(error, OSError) and error.strerror else f"{error}"
-        )
-        told = why.partition("\n")[0]
-        hint = "`batchtts check` says what is damaged; a run writes it anew"
-        raise UsageError(f"{layout.results}: cannot be read: {told}", hint=hint) from error
+    with readback.opened(out) as file:
+        book = _Reading(out, file, column, has_words=has_words).book()
     _check(out, book, partial=partial)
     return book
 
@@ -240,10 +223,7 @@ class _Reading:
         self._file = file
         self._metadata = file.schema_arrow.metadata or {}
         self._names = file.schema_arrow.names
-        lacking = [name for name in _NEEDED if name not in self._names]
-        if lacking:
-            told = f'no column "{lacking[0]}": not a file that `batchtts run` wrote'
-            raise UsageError(f"{out / 'results.parquet'}: {told}")
+        readback.require(out, file, _NEEDED)
         self._text = column or script_column(file)
         if self._text not in self._names:
             told = f'{out / "results.parquet"}: no column "{self._text}"'

@@ -13,13 +13,20 @@ from batchtts.record.columns import results_schema
 def script_column(file: pq.ParquetFile) -> str:
     """Return the column whose cells are as long as the scripts were; ``text`` if there is none."""
     own = {*results_schema(pa.schema([])).names, "cues"}
+    if not has_transcripts(file):
+        own.discard("transcript")
     theirs = [each.name for each in file.schema_arrow if _is_text(each.type)]
     usual = [name for name in ROLES["text"] if name in theirs]
     names: list[str] = [name for name in dict.fromkeys([*usual, *theirs]) if name not in own]
-    if len(names) < 2:
+    if len(names) < 2 or "text_chars" not in file.schema_arrow.names:
         return names[0] if names else "text"
     batch = next(file.iter_batches(columns=[*names, "text_chars"]), None)
     return names[0] if batch is None else max(names, key=lambda name: _fits(batch, name))
+
+
+def has_transcripts(file: pq.ParquetFile) -> bool:
+    """Whether a column ``transcript`` is what a recognizer heard, and not the manifest's own."""
+    return {"transcript", "recognizer"} <= {*file.schema_arrow.names}
 
 
 def _is_text(type: pa.DataType) -> bool:
