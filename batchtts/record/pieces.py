@@ -20,7 +20,7 @@ import msgspec
 
 from batchtts.audio.pcm import duration_s
 from batchtts.errors import OutputBroken
-from batchtts.model import Measures, Verdict, Word
+from batchtts.model import Failure, Measures, Verdict, Word
 from batchtts.record import disk, lines
 
 _SUFFIX = ".piece"
@@ -42,6 +42,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     context: str
     words: tuple[Word, ...] = ()  # times from the beginning of the segment
     is_timed: bool = False  # those times were asked for
+    failures: tuple[Failure, ...] = ()
+    refused: int = 0
     verdict: Verdict | None = None
     reasons: tuple[str, ...] = ()
     measures: Measures | None = None

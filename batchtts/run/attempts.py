@@ -128,6 +128,7 @@ class Attempts:
 
     def _lose(self, error: errors.AttemptError, part: Part, began_at: float, notes: Notes) -> None:
         """Account for an attempt that failed, and throw its session away."""
+        notes.failed(error)
         self._calls.hang_up()
         if error.charged:
             notes.characters += len(part.text)

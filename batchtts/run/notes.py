@@ -9,12 +9,15 @@ from math import inf
 import msgspec
 import trio
 
-from batchtts.errors import UtteranceError
-from batchtts.model import Correction, Measures, Result, Utterance, Verdict
+from batchtts.errors import AttemptError, RateLimited, UtteranceError
+from batchtts.model import Correction, Failure, Measures, Result, Utterance, Verdict
 from batchtts.review.checks import Figures
 from batchtts.review.norms import Judgement
 from batchtts.wire.provider import Provider
 from batchtts.wire.session import Timeline
+
+#: Of the attempts at a row that failed so many are told of, and no more of what was wrong.
+FAILURES, MESSAGE_CHARS = 20, 200
 
 
 @dataclass(slots=True)
@@ -26,6 +29,8 @@ class Notes:
     attempts: int = 0
     characters: int = 0
     reserved_usd: float = 0.0
+    failures: list[Failure] = field(default_factory=list)
+    refused: int = 0  # requests that the provider would not have for now
     refusals: int = 0  # of a key that is good for other rows
     queue_s: float = 0.0
     connect_s: float = 0.0
@@ -37,6 +42,14 @@ class Notes:
     reasons: tuple[str, ...] = ()
     contexts: list[str] = field(default_factory=list)
     is_cut_short: bool = False
+
+    def failed(self, error: AttemptError) -> None:
+        """An attempt failed."""
+        if isinstance(error, RateLimited):
+            self.refused += 1
+        else:
+            message = str(error)[:MESSAGE_CHARS]
+            self.failures.append(Failure(_to_us(time.time()), error.code, message))
 
     def heard(self, timeline: Timeline) -> None:
         """A segment was spoken in full."""
@@ -55,6 +68,8 @@ class Notes:
         return msgspec.structs.replace(
             unspoken(utterance, provider.name),
             attempts=self.attempts,
+            failures=tuple(self.failures[-FAILURES:]),
+            refusals=self.refused,
             started_at=_to_us(self.started_at),
             finished_at=_to_us(self.started_at + wall_s),  # a clock may be set back
             queue_s=_to_us(self.queue_s),

@@ -254,6 +254,11 @@ class Reading:
         notes.synth_s += sum(each.synth_s for each in facts)
         notes.ttfa_s = first.ttfa_s if told[0][0] == 0 else notes.ttfa_s
         notes.peak_dbfs = max([-inf, *(each.peak_dbfs for each in facts)])
+        notes.failures = sorted(
+            [*chain.from_iterable(each.failures for each in facts), *notes.failures],
+            key=lambda it: it.at,
+        )
+        notes.refused += sum(each.refused for each in facts)
         notes.verdict = _worst_verdict([each.verdict for each in facts])
         notes.reasons = tuple(dict.fromkeys(chain.from_iterable(each.reasons for each in facts)))
         measures = [each.measures for each in facts if each.measures is not None]

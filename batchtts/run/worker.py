@@ -231,6 +231,8 @@ class Worker:
             ttfa_s=notes.ttfa_s,
             synth_s=notes.synth_s,
             context=notes.contexts[-1],
+            failures=tuple(notes.failures),
+            refused=notes.refused,
             verdict=notes.verdict,
             reasons=notes.reasons,
             measures=notes.measures,
