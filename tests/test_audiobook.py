@@ -299,6 +299,20 @@ def test_a_book_of_nothing_but_titles_is_made_in_one_go(tmp_path: Path) -> None:
     assert len(chapters(tmp_path / "b.m4b")) == 250
 
 
+def test_a_row_that_leaves_nothing_for_its_last_block_at_another_rate_is_heard(
+    tmp_path: Path,
+) -> None:
+    """A block that is empty is not the end of the audio, and no limiter takes it."""
+    click, loud = np.full(20, 9000, np.int16), np.full(HZ, 30_000, np.int16)
+    for name, target in (("acx.mp3", "acx"), ("b.opus", "podcast")):
+        book(tmp_path / "out", [speech("tone", 4), click, loud, click, speech("tone", 4)])
+        answer = export(tmp_path, "-o", name, "--target", target)
+        assert answer.status == 0, answer.err
+        samples, rate_hz = decoded(tmp_path / name)
+        told_s = figures(tmp_path / f"{name}.json")["files"][0]["chapters"][0]["measured"]
+        assert len(samples) / rate_hz == pytest.approx(told_s["duration_s"], abs=0.01)
+
+
 def test_the_same_book_gives_the_same_bytes(tmp_path: Path) -> None:
     tone_book(tmp_path / "out", cover=picture())
     for suffix in ("m4b", "mp3", "flac", "opus"):
