@@ -21,7 +21,7 @@ import soundfile
 
 from batchtts.model import Voice
 from batchtts.server import engine
-from tests.e2e import Answer, ask, descendants, environment, eventually, started
+from tests.e2e import Answer, ask, descendants, environment, eventually, sentences, started
 from tests.shelf import HZ, Samples, row, shelve
 from tests.test_layers import TREES, imports, ours, uses
 
@@ -228,23 +228,50 @@ def test_a_loudness_is_reached_in_each_chapter(tmp_path: Path, format: str, targ
         assert told["measured"]["true_peak_dbfs"] == pytest.approx(peak, abs=0.3)
 
 
+def check_acx(path: Path) -> None:
+    """What ACX asks for, measured by others in the file."""
+    samples, rate_hz = decoded(path)
+    about = mutagen.File(path).info
+    head_s, tail_s = ends_s(samples, rate_hz)
+    assert -23 <= rms_db(samples) <= -18
+    assert 20 * np.log10(np.abs(samples.astype(int)).max() / 32768) <= -3
+    assert 0.5 <= head_s <= 1
+    assert 1 <= tail_s <= 5
+    assert (about.sample_rate, about.channels, round(about.bitrate / 1000)) == (44_100, 1, 192)
+    assert f"{about.bitrate_mode}" == "BitrateMode.CBR"
+
+
 @pytest.mark.parametrize(("voice", "level"), [("tone", 0.1), ("bf_emma", 0.3), ("pico_de", 1.0)])
-def test_acx_holds_for_any_voice(tmp_path: Path, voice: str, level: float) -> None:
+def test_acx_holds_at_any_level(tmp_path: Path, voice: str, level: float) -> None:
     book(tmp_path / "out", [speech(voice, 9, level)], [speech(voice, 6, level)])
     answer = export(tmp_path, "-o", "files", "--per-chapter", "--target", "acx")
     assert answer.status == 0, answer.err
     paths = sorted((tmp_path / "files").glob("*.mp3"))
     assert [path.name for path in paths] == ["01 Loomings.mp3", "02 The Spouter Inn a b.mp3"]
     for path in paths:
+        check_acx(path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("voice", ["af_heart", "bf_emma", "pico_de"])
+def test_acx_holds_for_what_a_voice_has_spoken(tmp_path: Path, voice: str) -> None:
+    for each in ("hibari", "py_nanotts"):
+        pytest.importorskip(each, reason="the voices: the extra `local`")
+    lines = [f"{number // 12},{text}" for number, text in enumerate(sentences(24).values(), 12)]
+    (tmp_path / "m.csv").write_text("\n".join(["chapter,text", *lines]), encoding="utf-8")
+    flags = ("--provider", "local", "--voice", voice, "-o", "out")
+    run = ask("run", "m.csv", *flags, here=tmp_path, deadline=300)
+    assert run.status == 0, run.err
+    answer = export(tmp_path, "-o", "files", "--per-chapter", "--target", "acx")
+    assert (answer.status, "not as asked" in answer.err) == (0, False), answer.err
+    paths = sorted((tmp_path / "files").glob("*.mp3"))
+    assert len(paths) == 2
+    for path in paths:
+        check_acx(path)
         samples, rate_hz = decoded(path)
-        about = mutagen.File(path).info
-        head_s, tail_s = ends_s(samples, rate_hz)
-        assert -23 <= rms_db(samples) <= -18
-        assert 20 * np.log10(np.abs(samples.astype(int)).max() / 32768) <= -3
-        assert 0.5 <= head_s <= 1
-        assert 1 <= tail_s <= 5
-        assert (about.sample_rate, about.channels, round(about.bitrate / 1000)) == (44_100, 1, 192)
-        assert f"{about.bitrate_mode}" == "BitrateMode.CBR"
+        assert len(samples) / rate_hz > 40
+        _, true_peak = loudness(samples, rate_hz)
+        assert true_peak <= -3
 
 
 def test_the_head_and_the_tail_are_as_long_as_asked(tmp_path: Path) -> None:
@@ -297,6 +324,20 @@ def test_a_book_of_nothing_but_titles_is_made_in_one_go(tmp_path: Path) -> None:
     (file,) = figures(tmp_path / "b.m4b.json")["files"]
     assert len({chapter["gain_db"] for chapter in file["chapters"]}) == 1
     assert len(chapters(tmp_path / "b.m4b")) == 250
+
+
+def test_a_row_that_leaves_nothing_for_its_last_block_at_another_rate_is_heard(
+    tmp_path: Path,
+) -> None:
+    """A block that is empty is not the end of the audio, and no limiter takes it."""
+    click, loud = np.full(20, 9000, np.int16), np.full(HZ, 30_000, np.int16)
+    for name, target in (("acx.mp3", "acx"), ("b.opus", "podcast")):
+        book(tmp_path / "out", [speech("tone", 4), click, loud, click, speech("tone", 4)])
+        answer = export(tmp_path, "-o", name, "--target", target)
+        assert answer.status == 0, answer.err
+        samples, rate_hz = decoded(tmp_path / name)
+        told_s = figures(tmp_path / f"{name}.json")["files"][0]["chapters"][0]["measured"]
+        assert len(samples) / rate_hz == pytest.approx(told_s["duration_s"], abs=0.01)
 
 
 def test_the_same_book_gives_the_same_bytes(tmp_path: Path) -> None:

@@ -146,6 +146,8 @@ def test_what_is_wrong_is_told_in_a_line(here: Path) -> None:
         (["locked.epub", *out], "locked.epub: is protected (Adobe DRM, META-INF/rights.xml)"),
         (["text.txt", "-o", "text.txt"], "text.txt: is there already, and no Parquet file"),
         (["text.txt", "-o", "."], ".: is a directory"),
+        (["whale.epub", "-o", "a.csv"], "a.csv: a manifest of a book is Parquet"),
+        (["whale.epub", "-o", "book"], "book: a manifest of a book is Parquet"),
         (["text.txt", "-o", "text.txt/out.parquet"], "text.txt: is a file, not a directory"),
         (["whale.epub", *out, "--chapters", "3-7"], "--chapters 3-7: no chapter 7; there are 3"),
         (["whale.epub", *out, "--keep", "images"], "--keep: nothing called 'images' can be kept"),

@@ -488,6 +488,7 @@ def test_a_partial_book_has_subtitles_only_if_that_is_asked_for(tmp_path: Path) 
     [
         (("-o", "x.srt", "--per-chapter"), "name a directory"),
         (("-o", "x.srt", "--format", "vtt"), "cannot be vtt"),
+        (("-o", "x.ass"), "x.ass: subtitles are .srt and .vtt"),
         (("--raw", "-o", "x"), "--raw writes beside each audio file"),
         (("--head", "-1"), "--head"),
         (("--tail", "nan"), "'nan' is not a number"),

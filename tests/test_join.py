@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import functools
+import json
 import subprocess
 import sys
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,6 +24,7 @@ from batchtts.errors import BadAudio
 from batchtts.server import process
 from batchtts.server.engine import SAMPLE_RATE_HZ, Tone
 from batchtts.wire.embedded import EMBEDDED_VOICES, HIBARI, NANOTTS
+from tests.e2e import ask, results
 from tests.sounds import speech
 
 Samples = np.ndarray[Any, np.dtype[Any]]
@@ -100,10 +104,21 @@ def whole(joined: list[Joined]) -> Samples:
 
 
 def measured_pauses_s(joined: list[Joined], rate_hz: int, share: float = 0.01) -> list[float]:
+    return pauses_between(whole(joined), spans_s(joined), rate_hz, share)
+
+
+def spans_s(joined: list[Joined]) -> list[tuple[float, float]]:
+    return [(it.start_s, it.end_s) for it in joined]
+
+
+def pauses_between(
+    samples: Samples, spans: list[tuple[float, float]], rate_hz: int, share: float = 0.01
+) -> list[float]:
     """From where one has fallen to a share of its loudest 10 ms, to where the next has risen."""
-    samples = whole(joined)
     heard: list[Samples] = []
-    middles = [round((one.end_s + other.start_s) / 2 * rate_hz) for one, other in pairwise(joined)]
+    middles = [
+        round((end_s + start_s) / 2 * rate_hz) for (_, end_s), (start_s, _) in pairwise(spans)
+    ]
     for start, end in zip([0, *middles], [*middles, len(samples)], strict=True):
         levels = rms(samples[start:end], rate_hz)
         heard.append(
@@ -129,15 +144,18 @@ def jumps(samples: Samples) -> Samples:
 
 
 def assert_no_click(joined: list[Joined], rate_hz: int) -> None:
+    assert_no_click_between(whole(joined), spans_s(joined), rate_hz)
+
+
+def assert_no_click_between(
+    samples: Samples, spans: list[tuple[float, float]], rate_hz: int
+) -> None:
     """No sample of a join is further from the next one than samples of the speech around it."""
-    samples = whole(joined)
-    for one, other in pairwise(joined):
-        end, start = round(one.end_s * rate_hz), round(other.start_s * rate_hz)
-        around = [
-            samples[round(it.start_s * rate_hz) : round(it.end_s * rate_hz)] for it in (one, other)
-        ]
-        limit = np.quantile(np.concatenate([jumps(each) for each in around]), 0.999)
-        assert jumps(samples[end - 1 : start + 2]).max(initial=0) <= limit
+    frames = [(round(start_s * rate_hz), round(end_s * rate_hz)) for start_s, end_s in spans]
+    for one, other in pairwise(frames):
+        around = np.concatenate([jumps(samples[start:end]) for start, end in (one, other)])
+        limit = np.quantile(around, 0.999)
+        assert jumps(samples[one[1] - 1 : other[0] + 2]).max(initial=0) <= limit
 
 
 @few
@@ -316,3 +334,53 @@ def test_pauses_between_real_voices_are_what_was_asked_for(engine: str) -> None:
         measured = measured_pauses_s(joined, SAMPLE_RATE_HZ)
         assert measured == pytest.approx([pause_s] * len(measured), abs=TOLERANCE_S)
         assert_no_click(joined, SAMPLE_RATE_HZ)
+
+
+PAUSES = {"clause": 0.25, "sentence": 0.5, "paragraph": 0.9, "heading": 1.4}
+SCRIPT = """
+The Lamp of the Harbor
+
+She sells sea shells, and half of the staff was off. He held his hat, and hummed a song about
+five thousand six hundred and seventy-eight fish. Suddenly she laughed, and shut the book with
+a snap. Who is there, she asked, at this hour of the night? Nobody but the wind and the sea.
+
+When the last of the ships had gone, and the men who had mended its sails sat in the kitchen of
+the house by the harbor, somebody began to sing of a lamp that had burned for a hundred years,
+of those who had carried it up the stairs, and of the one who had let it go out, in a winter
+when nobody came.
+
+Thanks for the fish.
+"""
+
+
+def what_stands_behind(script: str, end: int) -> str:
+    """Which pause is asked for where a segment ends."""
+    before = script[:end].rstrip()
+    is_finished = before.endswith((".", "?"))
+    if "\n\n" in script[len(before) : end]:
+        return "paragraph" if is_finished else "heading"
+    return "sentence" if is_finished else "clause"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not (find_spec("hibari") and find_spec("py_nanotts")), reason="the voices are not installed"
+)
+@pytest.mark.parametrize("voice", ["af_heart", "bf_emma", "pico_de"])
+def test_pauses_in_the_file_of_a_long_row_are_those_of_the_job_file(
+    tmp_path: Path, voice: str
+) -> None:
+    script = SCRIPT.strip()
+    (tmp_path / "m.jsonl").write_text(json.dumps({"id": "long", "text": script}))
+    asked = "".join(f"{name} = {pause_s}\n" for name, pause_s in PAUSES.items())
+    told = f'manifest = "m.jsonl"\nprovider = "local"\nvoice = "{voice}"\nout = "out"\n'
+    (tmp_path / "job.toml").write_text(f"{told}[pauses]\n{asked}")
+    assert ask("run", "job.toml", here=tmp_path).status == 0
+    [row] = results(tmp_path / "out")
+    samples, rate_hz = soundfile.read(tmp_path / "out" / row["path"], dtype="int16")
+    behind = [what_stands_behind(script, cue["end"]) for cue in row["cues"][:-1]]
+    assert set(behind) == set(PAUSES)
+    spans = [(cue["start_s"], cue["end_s"]) for cue in row["cues"]]
+    measured = pauses_between(samples.astype(float), spans, rate_hz)
+    assert measured == pytest.approx([PAUSES[name] for name in behind], abs=TOLERANCE_S)
+    assert_no_click_between(samples.astype(float), spans, rate_hz)

@@ -24,6 +24,7 @@ from batchtts.run.notes import Notes
 from batchtts.run.reading import Part
 from batchtts.run.worker import Worker
 from tests.e2e import (
+    DEADLINE,
     TONE,
     Answer,
     Row,
@@ -71,9 +72,9 @@ class Stand:
         voice = () if "--provider" in flags else TONE
         return ["run", "m.csv", *voice, "--endpoint", self.server.url, *flags]
 
-    def run(self, *flags: str) -> Answer:
+    def run(self, *flags: str, deadline: float = DEADLINE) -> Answer:
         extra = {"TOGETHER_API_KEY": "any"}
-        return ask(*self.flags(*flags), here=self.here, extra=extra)
+        return ask(*self.flags(*flags), here=self.here, extra=extra, deadline=deadline)
 
     def kill(self, *flags: str, after: int) -> None:
         """Begin a run and kill it when so many texts more have arrived."""
@@ -216,20 +217,24 @@ def test_of_two_rows_with_the_same_long_script_one_is_spoken(stand: Stand) -> No
 # ── killed ────────────────────────────────────────────────────────────────────
 
 
-def check_kills(root: Path, *, sentences: int, workers: int, kills: int) -> None:
-    text = script(sentences)
+def check_kills(
+    root: Path, *, sentences: int, workers: int, kills: int, hours: float = 0.0
+) -> None:
+    """Kill a run again and again while it speaks a row that is at least so long."""
+    text, deadline = script(sentences), DEADLINE * (1 + hours)
     with standing(root, "unhurt") as unhurt:
         unhurt.write(long=text)
-        assert unhurt.run("--workers", "4").status == 0
+        assert unhurt.run("--workers", "4", deadline=deadline).status == 0
+        assert unhurt.row()["audio_s"] >= 3600 * hours
         needed = Counter(commit["text"] for commit in unhurt.server.commits())
-    with standing(root, "hurt", 0.02) as hurt:
+    with standing(root, "hurt", 0.002 if hours else 0.02) as hurt:
         hurt.write(long=text)
         flags = ("--workers", f"{workers}")
         each = max(1, needed.total() // (kills + 2))
         for _ in range(kills):
             hurt.kill(*flags, after=each)
             assert untrue_lines(hurt.out) == []
-        assert hurt.run(*flags).status == 0
+        assert hurt.run(*flags, deadline=deadline).status == 0
         commits = Counter(commit["text"] for commit in hurt.server.commits())
         assert needed <= commits
         assert needed.total() < commits.total() <= needed.total() + kills * workers
@@ -243,6 +248,11 @@ def check_kills(root: Path, *, sentences: int, workers: int, kills: int) -> None
 
 def test_a_run_killed_ten_times_pays_for_ten_segments_more_at_most(tmp_path: Path) -> None:
     check_kills(tmp_path, sentences=100, workers=1, kills=10)
+
+
+@pytest.mark.slow
+def test_ten_kills_of_a_chapter_of_two_hours_cost_ten_segments_at_most(tmp_path: Path) -> None:
+    check_kills(tmp_path, sentences=2000, workers=1, kills=10, hours=2)
 
 
 @pytest.mark.slow

@@ -26,13 +26,15 @@ _SCHEMA = pa.schema(
     ]
 )
 _MAGIC = b"PAR1"
+_ENDINGS = (".parquet", ".pq")
 
 
 def check_target(path: Path) -> None:
     """Refuse what cannot or must not be replaced.
 
     Raises:
-        UsageError: a directory, below a file, or a file that is no Parquet.
+        UsageError: a directory, below a file, a file that is no Parquet, or a name that
+            `batchtts run` would not take for one.
     """
     if path.is_dir():
         raise UsageError(f"{path}: is a directory")
@@ -42,6 +44,9 @@ def check_target(path: Path) -> None:
     if path.exists() and not _is_parquet(path):
         hint = "remove it, or choose another name with -o"
         raise UsageError(f"{path}: is there already, and no Parquet file", hint=hint)
+    if path.suffix.lower() not in _ENDINGS:
+        hint = f"-o {path.with_suffix(_ENDINGS[0])}"
+        raise UsageError(f"{path}: a manifest of a book is Parquet", hint=hint)
 
 
 def _is_parquet(path: Path) -> bool:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     Whole = Iterator[tuple[Path, Callable[[], list[Shown]]]]
 
 _REPORT = "subtitles.json"
+#: Whoever ends a name so means a file, and not a directory that is called so.
+_NO_DIRECTORIES = frozenset(".ass .ssa .sub .sbv .ttml .lrc .txt .json".split())
 
 
 @click.command()
@@ -141,6 +143,8 @@ def _target(
     from batchtts.export.cuefiles import FORMS
 
     told = next((each for each in FORMS if output.suffix.lower() == f".{each}"), None)
+    if told is None and output.suffix.lower() in _NO_DIRECTORIES and not output.is_dir():
+        raise UsageError(f"{output}: subtitles are .srt and .vtt", hint="or name a directory")
     if told is None or output.is_dir():
         forms = FORMS if form is None or form == "both" else (form,)
         return {each: f".{each}" for each in forms}, output, None

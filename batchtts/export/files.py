@@ -175,7 +175,7 @@ class _Source:
     """Blocks of any size, taken in stretches."""
 
     def __init__(self, blocks: Iterator[Floats]) -> None:
-        self._blocks = blocks
+        self._blocks = filter(len, blocks)  # an empty one is not the end
         self._rest = np.zeros(0, np.float32)
 
     def take(self, frames: int) -> Iterator[Floats]:
