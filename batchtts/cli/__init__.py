@@ -27,6 +27,7 @@ COMMANDS = {
     "run": "Speak every script that is not spoken yet.",
     "plan": "Say what a run would do and cost; connect to nothing.",
     "status": "Say what has become of a job.",
+    "verify": "Hear what is spoken, and judge every row.",
     "check": "Read everything back, and say what is not as recorded.",
     "export": "Make an audiobook, or subtitles, of what is spoken.",
     "report": "Show what came out as a page, the worst first.",

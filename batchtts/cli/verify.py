@@ -13,7 +13,8 @@ from batchtts.cli.options import PATH
 from batchtts.errors import Exit, UsageError
 
 if TYPE_CHECKING:
-    from batchtts.verify.audition import Audition, Outcome
+    from batchtts.verify.audition import Outcome
+    from batchtts.verify.calling import Audition
 
 
 @click.command()
@@ -92,7 +93,7 @@ def _audition(
     recognizer: str, endpoint: str | None, model: str | None, second: str | None, mos: bool
 ) -> Audition:
     from batchtts.job.hearer import Wish
-    from batchtts.verify.audition import Audition
+    from batchtts.verify.calling import Audition
 
     wish = Wish(recognizer=recognizer, endpoint=endpoint, model=model)
     return Audition(

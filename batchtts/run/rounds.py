@@ -28,7 +28,8 @@ from batchtts.run.progress import Progress
 from batchtts.run.speech import Weigh, Weighing
 from batchtts.run.variation import Variation
 from batchtts.run.work import Retake, Work, begin
-from batchtts.verify.audition import Audition, Outcome, listening, verify
+from batchtts.verify.audition import Outcome, verify
+from batchtts.verify.calling import Audition, listening
 from batchtts.verify.judging import Judge
 from batchtts.verify.retakes import Contest
 

@@ -23,6 +23,8 @@ REMEMBERED = 2000
 _MOS_SUSPECT, _MOS_FAIL = 0.6, 1.2
 _MOS_TIMES = 5.0  # of the usual spread
 
+_ENOUGH_DOUBTS = 2
+
 _GRAVITY: dict[Verdict, int] = {"pass": 0, "unverified": 1, "suspect": 2, "fail": 3}
 
 Key = tuple[str, str, str]
@@ -69,7 +71,7 @@ class Judge:
     def judge(self, script: str, line: Result) -> Judgement:
         """Judge a row when all were seen."""
         voice = self._voices.setdefault(_key(line), _Voice())
-        return gravest(
+        return together(
             [self._of_sound(script, line), self._of_words(voice, line), self._of_mos(voice, line)]
         )
 
@@ -118,11 +120,13 @@ class Judge:
         )
 
 
-def gravest(judgements: Iterable[Judgement]) -> Judgement:
-    """The gravest verdict of several, and all reasons."""
+def together(judgements: Iterable[Judgement]) -> Judgement:
+    """What several kinds of evidence amount to: where two are in doubt there is none left."""
     told = sorted(judgements, key=lambda it: -_GRAVITY[it.verdict])
     reasons = [reason for it in told if it.verdict != "pass" for reason in it.reasons]
-    return Judgement(told[0].verdict, tuple(dict.fromkeys(reasons)))
+    doubts = sum(it.verdict == "suspect" for it in told)
+    verdict = "fail" if doubts >= _ENOUGH_DOUBTS else told[0].verdict
+    return Judgement(verdict, tuple(dict.fromkeys(reasons)))
 
 
 def _heard(voice: _Voice, heard: Heard) -> Judgement:
