@@ -9,6 +9,7 @@
     │   └── OutputInUse     exit 11   another run holds the output directory
     └── UtteranceError      the row is failed, the run goes on
         ├── ScriptRejected, VoiceUnavailable
+        ├── ProcessDied
         ├── BudgetSpent     the row is left for another run
         └── AttemptError    another attempt may succeed
             └── NotConnected, RateLimited, SessionLost, Stalled, SynthesisFailed,
@@ -133,6 +134,12 @@ class VoiceUnavailable(UtteranceError):
     """The provider does not have this voice, model or language."""
 
     code = "voice_unavailable"
+
+
+class ProcessDied(UtteranceError):
+    """What looks at finished speech on this machine has died of this row, twice."""
+
+    code = "process_died"
 
 
 class BudgetSpent(UtteranceError):

@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 
 from batchtts.audio.write import resample
 from batchtts.server import process
-from batchtts.server.ear import Ear, Tone, cut, load
+from batchtts.server.ear import Ear, Tone, load
 from batchtts.server.engine import Tone as Whistler
 from batchtts.server.engine import load as load_engine
+from batchtts.server.stretches import cut
 from batchtts.wire.embedded import EMBEDDED_VOICES, HIBARI, MOONSHINE, TONE
 from tests.test_heard import heard_share
 

@@ -10,8 +10,20 @@ import trio
 
 from batchtts.errors import UsageError
 from batchtts.server.app import Settings, serve
+from batchtts.server.damage import Harm, How
 from batchtts.server.faultfile import parse
-from batchtts.server.faults import KINDS, WHERE, Drop, Fail, Fault, Faults, Plan, Refuse, Stall
+from batchtts.server.faults import (
+    KINDS,
+    WHERE,
+    Damage,
+    Drop,
+    Fail,
+    Fault,
+    Faults,
+    Plan,
+    Refuse,
+    Stall,
+)
 from batchtts.server.knobs import Knobs, Telnyx, with_idle
 from tests.e2e import ROOT, ask
 
@@ -100,6 +112,10 @@ def test_every_kind_needs_no_more_than_when(kind: str) -> None:
         (
             'kind = "refuse"\nprobability = 1\nstatus = 404',
             "status: invalid enum value 404; there are 401, 403, 429, 500, 503",
+        ),
+        (
+            'kind = "damage"\nprobability = 1\nhow = "mising"',
+            "(damage): how: invalid enum value 'mising'; did you mean missing?",
         ),
         ('kind = "refuse"\ntext = "x"', "(refuse): a connection is refused before there is any"),
         ('kind = "drop"\ntext = "x"\non = ["transcription"]', "(drop): what is to be transcribed"),
@@ -243,6 +259,31 @@ def test_a_text_that_is_asked_for_again_is_drawn_for_again() -> None:
     faults = Faults(Plan(seed=7, faults=(Fail(probability=0.5),)))
     fallen = [fault is not None for fault in struck(faults, *["Again."] * 100)]
     assert 30 < fallen.count(True) < 70
+
+
+def harm_after(how: How, *texts: str) -> Harm:
+    """What is done to the last of some requests."""
+    faults = Faults(Plan(seed=7, faults=(Damage(probability=1.0, how=how),)))
+    fault = struck(faults, *texts)[-1]
+    assert isinstance(fault, Damage)
+    return faults.harm(fault, texts[-1])
+
+
+def test_another_text_is_the_last_that_was_asked_for_and_has_words() -> None:
+    assert harm_after("other", "One.", "Two.", "Three.").text == "Two."
+    assert harm_after("other", "One.", "Two.", "...", "Two.").text == "One."
+    assert harm_after("missing", "One.", "Two.").text == "Two."
+
+
+def test_where_nothing_else_was_asked_for_a_sentence_of_ours_is_another_text() -> None:
+    assert harm_after("other", "One.", "One.").text not in ("", "One.")
+
+
+def test_a_text_is_damaged_alike_whatever_came_before_and_anew_when_asked_again() -> None:
+    first = harm_after("noise", "One.").seed
+    assert harm_after("noise", "Two.", "One.").seed == first
+    assert harm_after("noise", "One.", "One.").seed != first
+    assert harm_after("noise", "Two.").seed != first
 
 
 def test_the_example_has_every_kind_of_fault() -> None:

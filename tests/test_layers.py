@@ -22,6 +22,7 @@ HOUSE = (
     "run",
     "verify",
     "review.transcribe   review.ears   review.mos   review.page",
+    "review.children",
     "server   run.memory   run.progress",
     "run.contest   run.desk   run.local   run.spelling",
     "run.figures",
@@ -44,7 +45,7 @@ PURE = (
     " notices record.names review.alignment review.checks review.compare review.figures"
     " review.hearing review.likeness review.norms review.sounds review.units"
     " run.figures run.pace run.spelling"
-    " server.faultfile server.faults server.knobs text wire"
+    " server.damage server.faultfile server.faults server.knobs text wire"
     " export.alignment export.captions export.cuefiles export.filenames export.languages"
     " export.loudness export.meter export.orders export.steps"
     " review.page.alignment review.page.band review.page.bins review.page.drawing"

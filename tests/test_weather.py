@@ -51,6 +51,7 @@ FAULTS: list[tuple[dict[str, object], str | None]] = [
     ({"kind": "double"}, None),
     ({"kind": "late", "of": "finished"}, None),
     ({"kind": "late", "of": "unknown"}, None),
+    ({"kind": "damage", "how": "silence"}, "bad_audio"),
     ({"kind": "bad_json"}, "protocol"),
     ({"kind": "bad_base64"}, "protocol"),
     ({"kind": "binary"}, "protocol"),

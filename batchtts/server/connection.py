@@ -31,7 +31,8 @@ from batchtts.server.conversation import (
     Send,
     SendBinary,
 )
-from batchtts.server.engine import CannotSpeak
+from batchtts.server.damage import damage
+from batchtts.server.engine import SAMPLE_RATE_HZ, CannotSpeak
 from batchtts.server.outbox import Outbox
 from batchtts.server.packing import is_plain, pack
 from batchtts.server.pool import EngineDied
@@ -212,23 +213,22 @@ class Connection:
         del self._contexts[context]
 
     async def _speak(self, item: Item, say: Say) -> None:
-        plain = is_plain(say.packing, say.sample_rate_hz)
+        in_pieces = say.harm is None and is_plain(say.packing, say.sample_rate_hz)
+        text = say.text if say.harm is None else say.harm.text
         whole = bytearray()
 
         async def heard(pcm: bytes) -> None:
             await self._outbox.room(_HELD)
             item.samples += len(pcm) // 2
-            if plain:
+            if in_pieces:
                 self._outbox.put(say.framing.piece(say, pcm))
             else:
                 whole.extend(pcm)
 
         try:
-            await self._studio.speak(say.text, say.role.voice, say.speed, heard)
-            if not plain:
-                payload = await trio.to_thread.run_sync(
-                    pack, bytes(whole), say.packing, say.sample_rate_hz
-                )
+            await self._studio.speak(text, say.role.voice, say.speed, heard)
+            if not in_pieces:
+                payload, item.samples = await trio.to_thread.run_sync(_finish, bytes(whole), say)
                 self._outbox.put(say.framing.piece(say, payload))
         except CannotSpeak as refusal:
             self._finish(item, say.framing.cannot_speak(say, str(refusal)), "cannot_speak")
@@ -265,3 +265,16 @@ class Connection:
         self._fewer.unpark()
         item.outcome = outcome
         self._witness.done(item)
+
+
+def _finish(pcm: bytes, say: Say) -> tuple[bytes, int]:
+    """Do to all the audio of an item what is to be done before it is put into messages.
+
+    Returns:
+        What is sent, and how many of the engine's samples there are in it.
+    """
+    if say.harm is not None:
+        pcm = damage(pcm, SAMPLE_RATE_HZ, say.harm.how, say.harm.seed)
+    if is_plain(say.packing, say.sample_rate_hz):
+        return pcm, len(pcm) // 2
+    return pack(pcm, say.packing, say.sample_rate_hz), len(pcm) // 2

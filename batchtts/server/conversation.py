@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from batchtts.server.casting import Role
+from batchtts.server.damage import Harm
 
 #: What speech may be packed into; `pcm` is s16le without a header.
 Packing = Literal["pcm", "wav", "mp3", "ogg", "mulaw", "alaw"]
@@ -88,6 +89,8 @@ class Say:
         packing: What a piece is. Only `pcm` at 24 kHz comes piece by piece; all
             else comes as one whole piece.
         fault: What goes wrong with it on purpose, if anything does; for the log.
+        harm: What is done to its audio, or to what it says. All of it is held back until
+            it is spoken.
     """
 
     item: str
@@ -100,6 +103,7 @@ class Say:
     packing: Packing = "pcm"
     sample_rate_hz: int = 24_000
     fault: str | None = None
+    harm: Harm | None = None
 
 
 class Transcribing(Protocol):

@@ -22,7 +22,7 @@ falls on a request: the first in the file that is due and fits.
 from __future__ import annotations
 
 import itertools
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from hashlib import sha256
 from typing import Annotated, Literal
@@ -30,6 +30,7 @@ from zlib import crc32
 
 import msgspec
 
+from batchtts.server.damage import Harm, How
 from batchtts.server.knobs import Count, Knobs, Seconds
 
 ProtocolName = Literal["together", "telnyx", "smallest", "transcription"]
@@ -42,6 +43,9 @@ Code = Annotated[int, msgspec.Meta(ge=1000, le=4999)]
 
 _SPEECH: frozenset[ProtocolName] = frozenset({"together", "telnyx", "smallest"})
 _ALL: frozenset[ProtocolName] = frozenset({*_SPEECH, "transcription"})
+
+#: What `other` has to say as long as nothing else was asked for.
+_ANOTHER = "Nobody has asked for this sentence."
 
 
 class _When(
@@ -158,6 +162,19 @@ class Late(_When, frozen=True, kw_only=True, tag="late"):
     of: Literal["unknown", "finished"] = "unknown"
 
 
+class Damage(_When, frozen=True, kw_only=True, tag="damage"):
+    """Speech that is whole and well formed, but not what was asked for.
+
+    Attributes:
+        how: The end cut off, 0.4 s missing, silence of the same length, all of it
+            twice, what was asked for before by another request, half as fast again
+            or as slow, six dropouts of 50 ms, noise 15 dB below the speech, or eight
+            times as loud as there is room for.
+    """
+
+    how: How = "missing"
+
+
 class BadJson(_When, frozen=True, kw_only=True, tag="bad_json"):
     """Half a message."""
 
@@ -192,6 +209,7 @@ Fault = (
     | Silent
     | Double
     | Late
+    | Damage
     | BadJson
     | BadBase64
     | Binary
@@ -211,6 +229,7 @@ WHERE: Mapping[type[Fault], frozenset[ProtocolName]] = {
     Silent: _SPEECH,
     Double: frozenset({"telnyx"}),
     Late: frozenset({"together", "smallest"}),
+    Damage: _SPEECH,
     BadJson: _ALL,
     BadBase64: _SPEECH,
     Binary: _ALL,
@@ -239,6 +258,7 @@ class Faults:
         self._requests = itertools.count(1)
         self._connections = itertools.count(1)
         self._asked: Counter[int] = Counter()  # by the checksum of a text
+        self._texts: deque[str] = deque(maxlen=2)  # the last two that differ
 
     def refusal(self, protocol: ProtocolName) -> Refuse | None:
         """Return how the next connection is refused; None lets it in."""
@@ -256,8 +276,10 @@ class Faults:
             fits: Whether this request can have it at all.
         """
         text = asked if isinstance(asked, str) else ""
-        checksum = crc32(asked.encode(errors="replace") if isinstance(asked, str) else asked)
+        checksum = _checksum(asked)
         self._asked[checksum] += 1
+        if any(map(str.isalnum, text)) and text not in self._texts:
+            self._texts.append(text)
         return self._first(
             protocol,
             next(self._requests),
@@ -265,6 +287,14 @@ class Faults:
             f"{checksum} {self._asked[checksum]}",
             lambda it: not isinstance(it, Refuse) and fits(it),
         )
+
+    def harm(self, fault: Damage, text: str) -> Harm:
+        """Return what is done to the request that was struck last with this text."""
+        checksum = _checksum(text)
+        drawn = sha256(f"{self._seed} {checksum} {self._asked[checksum]}".encode()).digest()
+        others = [it for it in self._texts if it != text]
+        spoken = text if fault.how != "other" else [_ANOTHER, *others][-1]
+        return Harm(fault.how, int.from_bytes(drawn[:8]), spoken)
 
     def _first(
         self,
@@ -289,3 +319,7 @@ class Faults:
         if fault.text is not None:
             return fault.text in text
         return number in (fault.requests or ())
+
+
+def _checksum(asked: str | bytes) -> int:
+    return crc32(asked.encode(errors="replace") if isinstance(asked, str) else asked)

@@ -1,4 +1,4 @@
-"""Children that speak or hear: a few processes of each kind, started when they are needed.
+"""Children that speak, hear or judge: a few processes of each kind, started when they are needed.
 
 A child serves one request at a time; requests wait in line. A child that was
 interrupted, or that has died, is never used again.
@@ -22,15 +22,17 @@ from batchtts.server.engine import CannotSpeak
 _READ_SIZE = 256 * 1024  # bytes; more than a pipe holds
 
 #: One thread each: the children are the parallelism, and nanotts must fork. And no word to
-#: anybody: onnxruntime writes down in HOME what it does, and sends it to its vendor.
+#: anybody: onnxruntime writes down in HOME what it does, and sends it to its vendor; the
+#: hub that models come from likes to know who asks.
 _MANNERS = {
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
     "ORT_DISABLE_TELEMETRY": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
 }
 
 
-Kind = Literal["engine", "ear"]
+Kind = Literal["engine", "ear", "critic"]
 
 
 class EngineDied(Exception):
@@ -50,8 +52,9 @@ class _Child:
         self._unread = bytearray()
 
     @classmethod
-    async def start(cls, name: str, kind: Kind) -> _Child:
+    async def start(cls, name: str, kind: Kind, model: str | None) -> _Child:
         command = [sys.executable, "-m", process.__name__, f"--{kind}", name]
+        command += [] if model is None else ["--model", model]
         child = await trio.lowlevel.open_process(
             command,
             stdin=subprocess.PIPE,
@@ -104,9 +107,17 @@ class _Child:
 
 
 class Pool:
-    """At most *size* children, all of one engine or of one recognizer."""
+    """At most *size* children, all of one engine, of one recognizer or of one critic."""
 
-    def __init__(self, name: str, size: int, kind: Kind = "engine") -> None:
+    def __init__(
+        self, name: str, size: int, kind: Kind = "engine", *, model: str | None = None
+    ) -> None:
+        """Start nothing yet.
+
+        Args:
+            model: Of a recognizer that has none of its own.
+        """
+        self._model = model
         self._name = name
         self._kind = kind
         self._free = trio.CapacityLimiter(size)
@@ -127,9 +138,16 @@ class Pool:
         await self._ask(process.encode(request), heard)
 
     async def listen(
-        self, pcm: bytes, sample_rate_hz: int, guessed: Callable[[str], Awaitable[None]]
+        self,
+        pcm: bytes,
+        sample_rate_hz: int,
+        guessed: Callable[[str], Awaitable[None]],
+        language: str = "",
     ) -> str:
         """Return what is said in *pcm*; *guessed* is given what was heard so far, as it grows.
+
+        Args:
+            language: BCP 47 tag, for a recognizer of several.
 
         Raises:
             EngineDied: The request is lost, the pool is not.
@@ -141,8 +159,22 @@ class Pool:
             text += part.decode()
             await guessed(text)
 
-        await self._ask(process.encode(process.Recording(pcm, sample_rate_hz)), heard)
+        await self._ask(process.encode(process.Recording(pcm, sample_rate_hz, language)), heard)
         return text
+
+    async def judge(self, pcm: bytes, sample_rate_hz: int) -> float:
+        """Return the score of *pcm*.
+
+        Raises:
+            EngineDied: The request is lost, the pool is not.
+        """
+        scores: list[float] = []
+
+        async def heard(score: bytes) -> None:
+            scores.extend(process.SCORE.unpack(score))
+
+        await self._ask(process.encode(process.Recording(pcm, sample_rate_hz)), heard)
+        return scores[0]
 
     async def close(self) -> None:
         """End the children that have nothing to do; the others end with their requests."""
@@ -171,4 +203,4 @@ class Pool:
             if child.is_alive:
                 return child
             await child.end()
-        return await _Child.start(self._name, self._kind)
+        return await _Child.start(self._name, self._kind, self._model)

@@ -1,9 +1,10 @@
-"""One engine, or one recognizer, in a process of its own: the child's side, and the bytes between.
+"""An engine, a recognizer or a critic in a process of its own: its side, and the bytes between.
 
     request   u32 length, then MessagePack: [text, voice, model, language, speed] for an
-              engine, [pcm, sample rate] for a recognizer
+              engine, [pcm, sample rate, language] for a recognizer or a critic
     reply     u32 length, one letter, then
-                P   a piece of the speech, mono s16le PCM at 24 kHz; or of the text, in UTF-8
+                P   a piece of the speech, mono s16le PCM at 24 kHz; or of the text, in UTF-8;
+                    or the score, a double
                 E   nothing: it is complete
                 C   the reason, in UTF-8, why it cannot be spoken
 
@@ -19,19 +20,27 @@ import os
 import signal
 import struct
 from collections.abc import Callable, Iterator
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 import msgspec
 
 from batchtts.model import Voice
+from batchtts.review import distillmos
 from batchtts.server import ear, engine
 from batchtts.server.engine import CannotSpeak
 
 LENGTH = struct.Struct("<I")
+SCORE = struct.Struct("<d")
 PIECE, END, CANNOT = b"P", b"E", b"C"
 
 #: What a child does with the body of a request.
 Work = Callable[[bytes], Iterator[bytes]]
+
+
+class Critic(Protocol):
+    """Says how good a recording is."""
+
+    def judge(self, pcm: bytes, sample_rate_hz: int) -> float: ...
 
 
 class Request(msgspec.Struct, frozen=True, array_like=True):
@@ -45,10 +54,15 @@ class Request(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Recording(msgspec.Struct, frozen=True, array_like=True):
-    """What one child is asked to listen to: mono s16le."""
+    """What one child is asked to listen to: mono s16le.
+
+    Attributes:
+        language: BCP 47 tag; empty if it is not known, or does not matter.
+    """
 
     pcm: bytes
     sample_rate_hz: int
+    language: str = ""
 
 
 def encode(request: Request | Recording) -> bytes:
@@ -73,9 +87,20 @@ def hearing(listener: ear.Ear) -> Work:
 
     def hear(body: bytes) -> Iterator[bytes]:
         request = msgspec.msgpack.decode(body, type=Recording)
-        return map(str.encode, listener.hear(request.pcm, request.sample_rate_hz))
+        heard = listener.hear(request.pcm, request.sample_rate_hz, request.language)
+        return map(str.encode, heard)
 
     return hear
+
+
+def judging(critic: Critic) -> Work:
+    """Return what a critic does."""
+
+    def judge(body: bytes) -> Iterator[bytes]:
+        request = msgspec.msgpack.decode(body, type=Recording)
+        yield SCORE.pack(critic.judge(request.pcm, request.sample_rate_hz))
+
+    return judge
 
 
 def answer(work: Work, requests: BinaryIO, reply: Callable[[bytes, bytes], None]) -> None:
@@ -102,13 +127,15 @@ def _claim_stdout() -> BinaryIO:
 
 
 def main() -> None:
-    """Speak, or hear, until standard input ends."""
+    """Speak, hear or judge until standard input ends."""
     for number in (signal.SIGINT, signal.SIGTERM):  # when to end is for the server to decide
         signal.signal(number, signal.SIG_IGN)
     parser = argparse.ArgumentParser(description="Answer requests from stdin on stdout.")
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--engine")
     what.add_argument("--ear")
+    what.add_argument("--critic", choices=[distillmos.NAME])
+    parser.add_argument("--model", help="of a recognizer that has none of its own")
     asked = parser.parse_args()
     replies = _claim_stdout()
 
@@ -117,12 +144,21 @@ def main() -> None:
         while data:
             data = data[replies.write(data) :]
 
-    work = speaking(engine.load(asked.engine)) if asked.engine else hearing(ear.load(asked.ear))
+    work = _work(asked)
     with os.fdopen(os.dup(0), "rb") as requests:
         try:
             answer(work, requests, reply)
         except BrokenPipeError:
             return  # the server is gone
+
+
+def _work(asked: argparse.Namespace) -> Work:
+    """Load who does it."""
+    if asked.engine:
+        return speaking(engine.load(asked.engine))
+    if asked.ear:
+        return hearing(ear.load(asked.ear, asked.model))
+    return judging(distillmos.DistillMos())
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from batchtts.server.conversation import Action, Conversation, Frame, Framing, Listen, Say
-from batchtts.server.faults import Fault, Faults, Items, Late, Odd, ProtocolName, Riff
+from batchtts.server.faults import Damage, Fault, Faults, Items, Late, Odd, ProtocolName, Riff
 from batchtts.server.mishaps import Bent, CutHearing, Cutting, spoil
 
 
@@ -49,6 +49,9 @@ class Unlucky:
         framing = self._noting(say.framing)
         if fault is None:
             return replace(say, framing=framing)
+        if isinstance(fault, Damage):
+            harm = self._faults.harm(fault, say.text)
+            return replace(say, framing=framing, fault=_name(fault), harm=harm)
         spoiled = spoil(fault, framing, say, self._finished)
         return replace(say, framing=spoiled, fault=_name(fault))
 

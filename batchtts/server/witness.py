@@ -44,6 +44,8 @@ class Log:
             line["transcript"] = item.transcript
         if work.fault is not None:
             line["fault"] = work.fault
+        if isinstance(work, Say) and work.harm is not None:
+            line["how"] = work.harm.how
         os.write(self._file, msgspec.json.encode(line) + b"\n")
 
 

@@ -17,6 +17,9 @@ TONE = "tone"
 #: The recognizer of our own server, by the name of its model.
 MOONSHINE = "moonshine-tiny-en"
 
+#: One for other languages and second opinions; its model is fetched or named.
+FASTER_WHISPER = "faster-whisper"
+
 #: Language of a Kokoro voice → the engine that stands in for it.
 _STAND_INS = {"en-us": HIBARI, "en-gb": NANOTTS, "es": NANOTTS, "fr": NANOTTS, "it": NANOTTS}
 
