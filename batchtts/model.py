@@ -14,6 +14,7 @@ Boundary = Literal["word", "clause", "sentence", "paragraph", "heading"]
 #: Whether audio is what its script says. ``unverified`` was to be heard, and nobody here
 #: understands its language.
 Verdict = Literal["pass", "suspect", "fail", "unverified"]
+VERDICTS: tuple[Verdict, ...] = ("pass", "unverified", "suspect", "fail")
 
 #: How long a pause may be.
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=60)]
@@ -89,22 +90,71 @@ class Measures(msgspec.Struct, frozen=True, array_like=True):
     click: float
 
 
-class Heard(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a recognizer made of the audio of a row.
+class Differences(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """What there is to judge of a script and what was heard of it.
+
+    A unit is a phoneme where phonemes are known, and a letter where not. A stretch that
+    is missing is counted net: what was heard instead is taken off.
 
     Attributes:
-        recognizer: The name of its model.
-        sha256: Of the file that was heard; of another file it says nothing.
-        wer, cer: Errors per word and per character of the script, both sides normalized.
-        per: Errors per phoneme; None where the phonemes of the language are not known.
+        words, units: Of the script.
+        heard: Words of the transcript.
+        wer, cer, per: Errors per word, character and phoneme of the script, both sides
+            normalized; None: not known.
+        found: Share of the script's units that were heard, from 0 to 1.
+        missing_start, missing_middle, missing_end: Units of the longest stretch that is
+            missing there.
+        added: Units of the longest stretch that is not in the script.
+        repeated: Words of the longest passage that was heard once too often.
     """
 
+    words: int
+    heard: int
+    units: int
+    wer: float
+    cer: float
+    per: float | None
+    found: float
+    missing_start: float
+    missing_middle: float
+    missing_end: float
+    added: float
+    repeated: int
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether nothing was heard of words that are there."""
+        return self.words > 0 and not self.heard
+
+    def rounded(self) -> Differences:
+        """The same to four digits: ledger lines are kept for ever."""
+        told = msgspec.structs.asdict(self).items()
+        return msgspec.structs.replace(
+            self, **{name: round(it, 4) for name, it in told if isinstance(it, float)}
+        )
+
+
+class Heard(msgspec.Struct, frozen=True):
+    """What a recognizer made of the audio of a row; *recognizer* is the name of its model."""
+
     recognizer: str
-    sha256: str
-    transcript: str = ""
-    wer: float = 0.0
-    cer: float = 0.0
-    per: float | None = None
+    transcript: str
+    differences: Differences
+
+    @property
+    def wer(self) -> float:
+        """Errors per word of the script."""
+        return self.differences.wer
+
+    @property
+    def cer(self) -> float:
+        """Errors per character."""
+        return self.differences.cer
+
+    @property
+    def per(self) -> float | None:
+        """Errors per phoneme; None where the phonemes of the language are not known."""
+        return self.differences.per
 
 
 class Failure(msgspec.Struct, frozen=True, array_like=True):
@@ -131,6 +181,14 @@ class AudioFormat:
 
     container: Container
     sample_rate_hz: int
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What audio is taken for; the reasons are stable words, and none where it is good."""
+
+    verdict: Verdict = "pass"
+    reasons: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +246,19 @@ class Take:
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """A row keeps the audio that it has: another take of it is no better.
+
+    Attributes:
+        take: What was brought, and is not wanted.
+        result: What the row has, and what this take has cost.
+    """
+
+    take: Take
+    result: Result
+
+
+@dataclass(frozen=True, slots=True)
 class Correction:
     """A row that was recorded as done and is not."""
 
@@ -209,6 +280,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     same_as: str | None = None  # id of the row that was spoken for this one, too
     path: str | None = None  # below the output directory, with forward slashes
     text_chars: int = 0
+    spoken: str | None = None  # what was sent, if that is not the script as it is written
     provider: str = ""
     model: str = ""
     voice: str = ""
@@ -260,6 +332,12 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             segment=self.segment,
             take_characters=self.take_characters,
             take_usd=self.take_usd,
+        )
+
+    def restated(self, **changes: object) -> Result:
+        """The next line about the same audio, with something else in it; it costs nothing."""
+        return msgspec.structs.replace(
+            self, characters_sent=0, cost_usd=None if self.is_unpriced else 0.0, **changes
         )
 
     @property

@@ -14,7 +14,7 @@ import pytest
 import batchtts
 from batchtts.cli import COMMANDS
 from batchtts.cli.options import Option
-from batchtts.cli.talk import spell_usd
+from batchtts.run.spelling import spell_usd
 from batchtts.wire import registry
 from batchtts.wire.prices import AS_OF
 from tests.e2e import COMMAND, DEADLINE, TONE, Answer, ask, environment, write_csv
@@ -90,7 +90,8 @@ def test_the_flags_of_a_run_stand_in_sections(helps: dict[str, str]) -> None:
     sections = re.findall(r"^(\w[^:\n]*):$", helps["run"], re.MULTILINE)
     flags = helps["run"].partition("\nOptions:\n")[2]
     assert sections == [
-        *("Options", "Who speaks", "Which rows", "Limits", "How hard it tries", "What it tells")
+        *("Options", "Who speaks", "Which rows", "Limits", "How hard it tries"),
+        *("Is it any good", "What it tells"),
     ]
     assert re.findall(r"^  .*--(\w[\w-]*)", flags.partition("\nLimits:\n")[2], re.MULTILINE)[
         :3

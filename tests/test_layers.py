@@ -18,8 +18,13 @@ HOUSE = (
     "batchtts",
     "__main__",
     "cli",
-    "review.transcribe   selftest   audit   book   export",
-    "server   run",
+    "selftest   audit   book   export   review.report",
+    "run",
+    "verify",
+    "review.transcribe   review.ears   review.mos",
+    "server   run.memory   run.progress",
+    "run.contest   run.desk   run.local   run.spelling",
+    "run.figures",
     "record   wire.line",
     "job   wire.session",
     "review   run.retry   run.pace",
@@ -36,7 +41,9 @@ FLOORS = {name: floor for floor, names in enumerate(HOUSE) for name in names.spl
 PURE = (
     "audio.edges audio.join audio.measure audio.mpeg audio.ogg audio.pcm audio.riff errors hints"
     " job.casting job.durations job.ping job.plan job.prints job.sharing lots model"
-    " notices record.names review.checks review.norms review.units run.pace"
+    " notices record.names review.alignment review.checks review.compare review.figures"
+    " review.hearing review.likeness review.norms review.sounds review.units"
+    " run.figures run.pace run.spelling"
     " server.faultfile server.faults server.knobs text wire"
     " export.alignment export.captions export.cuefiles export.filenames export.languages"
     " export.loudness export.meter export.orders export.steps"

@@ -17,7 +17,7 @@ import pytest
 from batchtts.errors import ManifestChanged, OutputBroken
 from batchtts.job.manifest import Manifest, scan
 from batchtts.job.plan import Facts, sum_usd
-from batchtts.model import Failure, Heard, Measures, Result, Word
+from batchtts.model import Differences, Failure, Heard, Measures, Result, Word
 from batchtts.record import disk
 from batchtts.record.columns import results_schema
 from batchtts.record.ledger import Ledger
@@ -53,11 +53,25 @@ SPOKEN: dict[str, Any] = {
     "cost_usd": 0.000064,
 }
 MEASURES = Measures(1.25, 0.25, 0.25, 0.5, 0.125, -20.0, -70.0, -65.0, 0.0, 0.0001, 2, 1.5)
+DIFFERENCES = Differences(
+    words=4,
+    heard=2,
+    units=12,
+    wer=0.25,
+    cer=0.5,
+    per=None,
+    found=0.5,
+    missing_start=0.0,
+    missing_middle=0.0,
+    missing_end=6.0,
+    added=0.0,
+    repeated=0,
+)
 JUDGED: dict[str, Any] = {
     "verdict": "suspect",
     "reasons": ("too_long",),
     "measures": MEASURES,
-    "heard": Heard(recognizer="ear", sha256="ab" * 32, transcript="call me", wer=0.25, cer=0.5),
+    "heard": Heard("ear", "call me", DIFFERENCES),
     "failures": (Failure(1_700_000_000.5, "stalled", "late"),),
 }
 DONE = Result(id="ch1", status="done", words=(Word("Call", 0.1, 0.4),), **SPOKEN, **JUDGED)
@@ -165,7 +179,7 @@ def test_a_row_that_is_done_says_everything(desk: Desk) -> None:
     told |= {"audio_s": 2.0, "rtf": 0.25, "error_code": None, "error_message": None}
     told |= {"takes": 1, "kept_take": 1, "refusals": 0}
     told |= {"verdict": "suspect", "reasons": ["too_long"], "mos": None, "second_wer": None}
-    told |= dict.fromkeys(("second_recognizer", "second_transcript", "same_as"))
+    told |= dict.fromkeys(("second_recognizer", "second_transcript", "same_as", "spoken"))
     told |= msgspec.structs.asdict(MEASURES)
     told |= {"recognizer": "ear", "transcript": "call me", "wer": 0.25, "cer": 0.5, "per": None}
     told["failures"] = [

@@ -35,8 +35,8 @@ from batchtts.record.lines import VERSION as LEDGER_VERSION
 from batchtts.record.lines import Header
 from batchtts.record.standing import Standing, StandingBroken
 from batchtts.record.store import Layout
-from batchtts.run import job as job_module
 from batchtts.run import outset, resume
+from batchtts.run import work as work_module
 from batchtts.run.agenda import Agenda
 from batchtts.run.job import run
 from batchtts.run.memory import recall
@@ -97,8 +97,8 @@ class Instant(Speech):
 def small() -> Iterator[None]:
     """A few rows are treated as many."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(job_module, "Speech", Instant)
-        patch.setattr(job_module, "FEWEST_ROWS", 1)
+        patch.setattr(work_module, "Speech", Instant)
+        patch.setattr(work_module, "FEWEST_ROWS", 1)
         patch.setattr(standing, "SETTLED_S", -1e9)
         yield
 
@@ -481,7 +481,7 @@ def test_a_manifest_that_was_only_just_written_may_change_unseen(
 def test_a_manifest_of_a_few_rows_is_simply_read_again(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(job_module, "FEWEST_ROWS", len(TEXTS) + 1)
+    monkeypatch.setattr(work_module, "FEWEST_ROWS", len(TEXTS) + 1)
     desk.run()
     assert not desk.has_standing
 
@@ -553,13 +553,13 @@ def _all_that(path: Path) -> object:
 def test_a_manifest_that_changes_when_all_is_written_breaks_no_run(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shorten = job_module._Work.shorten
+    shorten = work_module.Work.shorten
 
-    def edited(work: job_module._Work) -> object:
+    def edited(work: work_module.Work) -> object:
         (desk.root / "m.csv").touch()
         return shorten(work)
 
-    monkeypatch.setattr(job_module._Work, "shorten", edited)
+    monkeypatch.setattr(work_module.Work, "shorten", edited)
     desk.rows = {"ahab": "Alpha.", "Ahab": "Bravo."}
     assert desk.run().exit_code == 0
     assert not desk.has_standing
@@ -652,9 +652,9 @@ def test_a_run_that_is_stopped_looks_at_nothing_more(
             super().speak()
             self.signals.append(signal.SIGTERM)
 
-    monkeypatch.setattr(job_module, "Speech", Stopped)
+    monkeypatch.setattr(work_module, "Speech", Stopped)
     assert many.run().spoken == 2
-    monkeypatch.setattr(job_module, "Speech", Instant)
+    monkeypatch.setattr(work_module, "Speech", Instant)
     assert many.run().spoken == 1
     assert many.findings() == []
 

@@ -108,6 +108,16 @@ def test_a_job_file_may_say_everything() -> None:
         prune = true
         dedup = false
         prices = { "hexgrad/Kokoro-82M" = 2 }
+        verify = true
+        recognizer = "together"
+        recognizer_endpoint = "wss://host:8766"
+        second_recognizer = "none"
+        whisper_model = "base"
+        mos = true
+        retakes = 3
+        retake_voice = "tara"
+        retake_provider = "smallest"
+        retake_endpoint = "wss://host:8767"
         snapshot_bytes = 1000
         quiet = true
         verbose = true

@@ -20,7 +20,8 @@ import pytest
 from batchtts.cli import talk
 from batchtts.job.settings import Job
 from batchtts.notices import notice
-from batchtts.run.progress import Figures
+from batchtts.run.figures import Work
+from batchtts.run.progress import counting
 from batchtts.run.summary import Summary
 from tests.e2e import (
     COMMAND,
@@ -178,7 +179,7 @@ def test_progress_is_told_to_machines(capsys: pytest.CaptureFixture[str]) -> Non
     before = logger.handlers, logger.level
     try:
         talk.begin(Job(manifest=Path("m.csv"), log_format="json"))
-        figures = Figures(rows=3, characters=10).facts()
+        figures = counting(Work(rows=3, size=10)).facts()
         logging.getLogger("batchtts.run.progress").info(
             "1/3 done", extra=notice("progress", more=figures)
         )

@@ -147,6 +147,7 @@ _speaking = partial(click.option, cls=Flag, section="Who speaks")
 _picking = partial(click.option, cls=Flag, section="Which rows")
 _limiting = partial(click.option, cls=Flag, section="Limits")
 _pacing = partial(click.option, cls=Flag, section="How hard it tries")
+_reviewing = partial(click.option, cls=Flag, section="Is it any good")
 _telling = partial(click.option, cls=Flag, section="What it tells")
 
 #: What is read, and where the result goes.
@@ -259,6 +260,36 @@ limiting = _adding(
         help="Begin no row after so long: 90s, 30m, 2h, 1h30m.",
     ),
     _limiting("--limit", type=Whole(1), metavar="N", help="Begin N rows at most, then stop."),
+)
+
+#: Whether somebody listens, and what follows from it.
+reviewing = _adding(
+    _reviewing(
+        "--verify/--no-verify",
+        default=None,
+        help="Hear what was spoken, compare it with the script, and judge each row.  [default: no]",
+    ),
+    _reviewing(
+        "--recognizer",
+        metavar="NAME",
+        help="Who hears: local, together or faster-whisper.  [default: local]",
+    ),
+    _reviewing(
+        "--recognizer-endpoint",
+        metavar="URL",
+        help="ws:// or wss:// address in place of the recognizer's own.",
+    ),
+    _reviewing(
+        "--retakes",
+        type=Whole(0, 100),
+        metavar="N",
+        help="Speak rows that fail up to N times more, and keep the best take.  [default: 0]",
+    ),
+    _reviewing(
+        "--mos/--no-mos",
+        default=None,
+        help="Also say how natural each row sounds, from 1 to 5.  [default: no]",
+    ),
 )
 
 #: What becomes of rows that are alike, or gone.

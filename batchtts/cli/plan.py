@@ -78,8 +78,7 @@ def _facts(agenda: Agenda, speaker: Speaker, ledger: Ledger | None) -> dict[str,
 
 
 def _tell(facts: dict[str, Any]) -> str:
-    from batchtts.cli.talk import spell_usd
-    from batchtts.run.progress import spell_s
+    from batchtts.run.spelling import spell_s, spell_usd
 
     cost = spell_usd(facts["cost_usd"], facts["unpriced_models"])
     reasons = facts["why_changed"]

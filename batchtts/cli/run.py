@@ -17,6 +17,7 @@ from batchtts.cli.options import (
     pacing,
     picking,
     reading,
+    reviewing,
     speaking,
     telling,
 )
@@ -38,6 +39,7 @@ from batchtts.errors import SettingsError
 @keeping
 @limiting
 @pacing
+@reviewing
 @telling
 @click.pass_context
 def run(ctx: click.Context, /, manifest: Path, show_settings: bool, **flags: object) -> int:

@@ -78,7 +78,7 @@ def _count(results: Iterable[Result]) -> dict[str, Any]:
 
 
 def _tell(facts: dict[str, Any]) -> str:
-    from batchtts.cli.talk import spell_usd
+    from batchtts.run.spelling import spell_usd
 
     cost = spell_usd(facts["cost_usd"], facts["unpriced"])
     waiting = f", {facts['taken_back']:,} dropped or taken back" if facts["taken_back"] else ""

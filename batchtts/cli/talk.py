@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -17,7 +18,8 @@ import msgspec
 from batchtts.errors import Exit, one_line
 from batchtts.job.durations import spell
 from batchtts.notices import PLAIN, notice
-from batchtts.run.progress import Lines, Progress, Silent, spell_s
+from batchtts.run.progress import Lines, Progress, Silent
+from batchtts.run.spelling import spell_s, spell_usd
 from batchtts.run.summary import Summary
 
 if TYPE_CHECKING:
@@ -25,26 +27,34 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("batchtts.cli")
 
-SMALL_USD = 0.1  # below that, cents are too coarse
-LEAST_USD = 0.0001  # below that, nobody wants to know
-
 
 def begin(job: Job | None = None) -> Progress:
-    """Set up what is said, and return what shall be told how the run goes.
+    """Set up what is said, and return what shows how the run goes.
 
     Args:
         job: Says how; None if nothing will be spoken.
     """
     is_quiet = job is not None and job.quiet
     as_json = job is not None and job.log_format == "json"
-    progress, echo = _choose(is_silent=job is None or is_quiet, as_json=as_json)
+    progress = show(is_silent=job is None, is_quiet=is_quiet, as_json=as_json)
+    tells_attempts = job is not None and job.verbose
+    workers = logging.getLogger("batchtts.run.worker")
+    workers.setLevel(logging.NOTSET if tells_attempts else logging.WARNING)
+    return progress
+
+
+def show(*, is_silent: bool = False, is_quiet: bool = False, as_json: bool = False) -> Progress:
+    """Set up what is said, and return what shows how some work goes.
+
+    Args:
+        is_silent: Show nothing of that.
+        is_quiet: Nor say anything, unless something is wrong.
+    """
+    progress, echo = _choose(is_silent=is_silent or is_quiet, as_json=as_json)
     logger = logging.getLogger("batchtts")
     render: Callable[[logging.LogRecord], str] = _in_json if as_json else _in_text
     logger.handlers = [_Handler(echo, render)]
     logger.setLevel(logging.WARNING if is_quiet else logging.INFO)
-    tells_attempts = job is not None and job.verbose
-    workers = logging.getLogger("batchtts.run.worker")
-    workers.setLevel(logging.NOTSET if tells_attempts else logging.WARNING)
     return progress
 
 
@@ -52,12 +62,18 @@ def _choose(*, is_silent: bool, as_json: bool) -> tuple[Progress, Callable[[str]
     """A bar where somebody sees it; rich takes 0.1 s to import."""
     if is_silent:
         return Silent(), _echo
-    if as_json or not getattr(sys.stderr, "isatty", bool)():
+    if as_json or not _is_watched():
         return Lines(), _echo
     from batchtts.cli.bar import Bar
 
     bar = Bar()
-    return bar, bar.echo
+    return (bar, bar.echo) if bar.is_of_use else (Lines(), _echo)
+
+
+def _is_watched() -> bool:
+    """Whether somebody looks at stderr; what builds software has terminals that nobody sees."""
+    is_terminal = getattr(sys.stderr, "isatty", bool)()
+    return is_terminal and os.environ.get("CI", "").lower() in ("", "0", "false")
 
 
 def _echo(line: str) -> None:
@@ -138,7 +154,7 @@ def conclude(summary: Summary, job: Job) -> None:
     first, *others = closing_lines(summary, job)
     if job.log_format == "json":
         level = logging.WARNING if summary.exit_code else logging.INFO
-        figures = msgspec.structs.asdict(summary)
+        figures = msgspec.to_builtins(summary)
         log.log(level, "%s", first, extra=notice("summary", more=figures))
     elif summary.exit_code or not job.quiet:
         for line in (first, *others[-1:]) if job.quiet else (first, *others):
@@ -199,17 +215,6 @@ def _money(summary: Summary) -> str:
     if summary.cost_usd or summary.unpriced or not parts:
         parts.append(f"{spell_usd(summary.cost_usd, summary.unpriced)} in all")
     return f"; {', '.join(parts)}"
-
-
-def spell_usd(known: float, unpriced: int) -> str:
-    """A sum of money, some of which may not be known."""
-    if unpriced and not known:
-        return "price not known"
-    if 0 < known < LEAST_USD:
-        told = f"under ${LEAST_USD}"
-    else:
-        told = f"${known:,.2f}" if known >= SMALL_USD or not known else f"${known:.4f}"
-    return f"at least {told}" if unpriced else told
 
 
 # ── what went wrong ───────────────────────────────────────────────────────────

@@ -19,13 +19,11 @@ from typing import Any
 
 import msgspec
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from batchtts.errors import UsageError
-from batchtts.job.columns import ROLES, in_utf8
 from batchtts.model import Cue, Word
-from batchtts.record.columns import results_schema
+from batchtts.record.scripts import script_column
 from batchtts.record.store import Layout
 
 CHAPTER_CHARS = 2000  # half of the rows are as long: each is a chapter
@@ -246,7 +244,7 @@ class _Reading:
         if lacking:
             told = f'no column "{lacking[0]}": not a file that `batchtts run` wrote'
             raise UsageError(f"{out / 'results.parquet'}: {told}")
-        self._text = column or self._find_text()
+        self._text = column or script_column(file)
         if self._text not in self._names:
             told = f'{out / "results.parquet"}: no column "{self._text}"'
             raise UsageError(told, hint="name the column of the script: --column NAME")
@@ -285,17 +283,6 @@ class _Reading:
         except msgspec.MsgspecError as error:
             where = self._out / "results.parquet"
             raise UsageError(f"{where}: what it says of the book: {error}") from error
-
-    def _find_text(self) -> str:
-        """The column whose cells are as long as the scripts were."""
-        own = {*results_schema(pa.schema([])).names, "cues"}
-        theirs = [each.name for each in self._file.schema_arrow if _is_text(each.type)]
-        usual = [name for name in ROLES["text"] if name in theirs]
-        names: list[str] = [name for name in dict.fromkeys([*usual, *theirs]) if name not in own]
-        if len(names) < 2:
-            return names[0] if names else "text"
-        batch = next(self._file.iter_batches(columns=[*names, "text_chars"]), None)
-        return names[0] if batch is None else max(names, key=lambda name: _fits(batch, name))
 
     def _are_chapters(self) -> bool:
         """Whether each row is as long as a chapter."""
@@ -354,19 +341,6 @@ class _Reading:
             cues=tuple(Cue(**{**it, "voice": it["voice"] or ""}) for it in row.get("cues") or ()),
             words=None if words is None else tuple(Word(**word) for word in words),
         )
-
-
-def _is_text(type: pa.DataType) -> bool:
-    if pa.types.is_dictionary(type):
-        return _is_text(type.value_type)
-    kinds = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
-    return any(kind(type) for kind in kinds)
-
-
-def _fits(batch: pa.RecordBatch, name: str) -> int:
-    """In how many rows a column is as long as the script."""
-    lengths = pc.utf8_length(in_utf8(batch[name])).cast(pa.int64())
-    return pc.sum(pc.equal(lengths, batch["text_chars"])).as_py() or 0
 
 
 def _number(cell: object) -> int | None:

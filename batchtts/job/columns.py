@@ -1,6 +1,6 @@
 """What the columns of a manifest are for, and what their cells say.
 
-Six columns mean something here; the others are carried to the results as they
+Some columns mean something here; the others are carried to the results as they
 are. Text formats do not say what type a column has, and a type is only given where
 nothing is lost by it: ``007`` stays text.
 """
@@ -26,9 +26,12 @@ ROLES = {
     "language": ("language",),
     "speed": ("speed",),
     "speaker": ("speaker",),
+    "canary": ("canary",),
 }
 SLOWEST, FASTEST = 0.25, 4.0
 LISTED = 12  # columns named in a message
+
+_YES, _NO = ("true", "1", "yes"), ("", "false", "0", "no")
 
 _TRUTHS = (("true", "false"), ("True", "False"), ("TRUE", "FALSE"))
 
@@ -44,11 +47,13 @@ class Columns:
     language: str | None
     speed: str | None
     speaker: str | None = None
+    canary: str | None = None
 
     @property
     def used(self) -> list[str]:
         """Those that say what is to be spoken, and how."""
-        ours = (self.text, self.id, self.voice, self.model, self.language, self.speed, self.speaker)
+        who = (self.voice, self.model, self.language, self.speed, self.speaker)
+        ours = (self.text, self.id, *who, self.canary)
         return [name for name in ours if name is not None]
 
     def carried(self, names: Iterable[str]) -> list[str]:
@@ -124,6 +129,9 @@ def _fits(role: str, type: pa.DataType) -> bool:
         return True
     if role == "text":
         return False
+    if role == "canary":
+        kinds = (pa.types.is_boolean, pa.types.is_integer, pa.types.is_null)
+        return any(kind(type) for kind in kinds)
     if pa.types.is_integer(type) or pa.types.is_null(type):
         return True
     return role == "speed" and (pa.types.is_floating(type) or pa.types.is_decimal(type))
@@ -134,6 +142,8 @@ def _needs(role: str) -> tuple[str, str | None]:
         return "text", "name the column to speak: --column text=NAME"
     if role == "speed":
         return "numbers", None
+    if role == "canary":
+        return "true or false", None
     return "text or integers", f"cast it, or choose another column: --column {role}=NAME"
 
 
@@ -179,6 +189,22 @@ def as_speeds(path: Path, column: pa.Array, first_row: int) -> list[float | None
             problem = f"speed is {cell}; it must be a number from {SLOWEST:g} to {FASTEST:g}"
             raise ManifestError(path, problem, row=first_row + position + 1)
     return speeds
+
+
+def as_truths(path: Path, column: pa.Array, first_row: int) -> list[bool]:
+    """Return the cells as yes or no; a blank one is no.
+
+    Raises:
+        ManifestError: a cell is neither.
+    """
+    truths = []
+    for position, cell in enumerate(as_text(column)):
+        told = (cell or "").strip().lower()
+        if told not in _YES and told not in _NO:
+            problem = f'canary is "{cell}"; it must be true or false'
+            raise ManifestError(path, problem, row=first_row + position + 1)
+        truths.append(told in _YES)
+    return truths
 
 
 def _as_speed(cell: object) -> float | None:

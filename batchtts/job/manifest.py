@@ -25,6 +25,7 @@ from batchtts.job.columns import (
     as_names,
     as_speeds,
     as_text,
+    as_truths,
     check_types,
     in_utf8,
     resolve,
@@ -106,6 +107,11 @@ class Batch:
     def speakers(self) -> list[str | None]:
         """By whom, in the words of the job."""
         return self._names(self.manifest.columns.speaker)
+
+    @cached_property
+    def canaries(self) -> list[bool]:
+        """Which rows are spoken by every run."""
+        return _canaries(self.manifest.path, self.manifest.columns, self.cells, self.rows)
 
     @property
     def carried(self) -> pa.RecordBatch:
@@ -230,7 +236,8 @@ def scan(path: Path, wanted: Mapping[str, str] = {}, *, speakers: bool = False) 
     """Read the whole manifest once in bounded memory and make sure that it can be used.
 
     Args:
-        wanted: What --column says: text, id, voice, model, language, speed or speaker, to a name.
+        wanted: What --column says: text, id, voice, model, language, speed, speaker or canary, to a
+            name.
         speakers: Whether a column "speaker" means something.
 
     Raises:
@@ -267,6 +274,7 @@ def _survey(path: Path, columns: Columns, table: Table) -> tuple[Ints, pa.Schema
         rows = range(row, row + len(batch))
         hashes.append(np.fromiter(map(hash, _ids(path, columns, batch, rows)), np.int64))
         _speeds(path, columns, batch, rows)
+        _canaries(path, columns, batch, rows)
         for name, guess in guesses.items():
             guess.see(batch.column(name))
         row += len(batch)
@@ -289,6 +297,14 @@ def _speeds(
     if columns.speed is None:
         return [None] * len(batch)
     return as_speeds(path, batch.column(columns.speed), int(rows[0]))
+
+
+def _canaries(
+    path: Path, columns: Columns, batch: pa.RecordBatch, rows: range | Ints
+) -> list[bool]:
+    if columns.canary is None:
+        return [False] * len(batch)
+    return as_truths(path, batch.column(columns.canary), int(rows[0]))
 
 
 def _check_unique(path: Path, columns: Columns, table: Table, hashes: Ints) -> None:

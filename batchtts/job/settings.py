@@ -25,7 +25,7 @@ _PATHS = ("manifest", "out", "dictionary", "key_file", "record", "metrics")
 _DURATIONS = ("grace_s", "outage_s", "max_duration_s", "hook_timeout_s")
 
 #: What `Job.columns` may say the name of.
-ROLES = ("id", "text", "voice", "model", "language", "speed", "speaker")
+ROLES = ("id", "text", "voice", "model", "language", "speed", "speaker", "canary")
 
 LogFormat = Literal["text", "json"]
 Markup = Literal["none", "markdown", "html"]
@@ -72,6 +72,13 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
             is a row whose id is such a word.
         prune: Remove the audio of rows that the manifest has no longer.
         dedup: Rows with the same script, voice and settings are spoken once.
+        verify: Whether what was spoken is heard, and judged by that.
+        recognizer, recognizer_endpoint: Who hears; see ``batchtts transcribe --help``.
+        second_recognizer: Who is asked before a row fails; ``none`` is nobody.
+        whisper_model: Of faster-whisper: a directory, or a name that it knows.
+        mos: Whether it is said how natural each row sounds.
+        retakes: How often a row that fails is spoken again; the best take is kept.
+        retake_voice, retake_provider, retake_endpoint: Who speaks where that was not enough.
         prices: US dollars for a million characters, by model, in place of the list prices.
         snapshot_bytes: A ledger that is longer is folded into a snapshot.
         quiet: Say nothing unless something is wrong.
@@ -118,6 +125,16 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     again: tuple[str, ...] = ()
     prune: bool = False
     dedup: bool = True
+    verify: bool = False
+    recognizer: str = "local"
+    recognizer_endpoint: str | None = None
+    second_recognizer: str | None = None
+    whisper_model: str | None = None
+    mos: bool = False
+    retakes: Annotated[int, msgspec.Meta(ge=0, le=100)] = 0
+    retake_voice: str | None = None
+    retake_provider: str | None = None
+    retake_endpoint: str | None = None
     prices: dict[str, Annotated[float, msgspec.Meta(ge=0)]] = {}
     snapshot_bytes: Annotated[int, msgspec.Meta(ge=1)] = 64 << 20
     quiet: bool = False
@@ -220,6 +237,9 @@ def _check_sense(job: Job, path: Path) -> None:
     problem = job.ping_url is not None and ping.find_problem(job.ping_url)
     if problem:
         raise SettingsError(f"{path}: ping_url: {problem}", hint="for example https://host/path")
+    if job.retakes and not job.verify:
+        hint = "verify = true, or --verify: a retake is for what was heard to be wrong"
+        raise SettingsError(f"{path}: retakes: nothing is verified", hint=hint)
     if "" in job.again:
         raise SettingsError(f"{path}: again: an empty id", hint="failed, all, or ids of rows")
 

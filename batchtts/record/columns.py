@@ -50,6 +50,7 @@ _COLUMNS = tuple(
         ("status", pa.string(), "", "done, failed or pending"),
         ("path", pa.string(), "", "audio file, below the output directory"),
         ("text_chars", pa.int64(), "characters", "of the script"),
+        ("spoken", pa.string(), "", "what was sent, if that is not the script as it is written"),
         ("provider", pa.string(), "", "who was asked"),
         ("model", pa.string(), "", "model that spoke"),
         ("voice", pa.string(), "", "voice that spoke"),
@@ -117,6 +118,12 @@ _COLUMNS = tuple(
         ("error_message", pa.string(), "", "why it failed"),
     )
 )
+
+#: What is found out about audio that is there, and may be found out later.
+JUDGED = (
+    "verdict reasons recognizer transcript wer cer per"
+    " second_recognizer second_transcript second_wer mos takes kept_take"
+).split()
 
 _NAMES = frozenset(column.name for column in _COLUMNS)
 _OWN = pa.schema(

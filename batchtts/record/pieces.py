@@ -18,6 +18,7 @@ from pathlib import Path
 
 import msgspec
 
+from batchtts.audio.pcm import duration_s
 from batchtts.errors import OutputBroken
 from batchtts.model import Measures, Verdict, Word
 from batchtts.record import disk, lines
@@ -59,6 +60,11 @@ class Piece:
     name: str
     facts: Facts
     pcm: bytes
+
+    @property
+    def audio_s(self) -> float:
+        """Seconds of it."""
+        return duration_s(self.pcm, self.facts.sample_rate_hz)
 
 
 _decode_facts = msgspec.json.Decoder(Facts).decode

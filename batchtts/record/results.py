@@ -6,71 +6,25 @@ written beside and renamed, so a reader sees the old file or the new one.
 
 from __future__ import annotations
 
-import os
-from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import Path
 
 import msgspec
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from batchtts.job.manifest import Batch, Manifest
 from batchtts.job.plan import Facts
-from batchtts.model import Status
 from batchtts.record import disk
 from batchtts.record.columns import as_columns, results_schema
 from batchtts.record.ledger import Ledger
 from batchtts.record.store import Layout
+from batchtts.record.table import Table
+from batchtts.record.tally import SCHEMA_VERSION, Seal, Tally, numbers_of, tally_of
 
-SCHEMA_VERSION = 5
-
-_STATUSES: tuple[Status, ...] = ("done", "failed", "pending")
 _WHY = ("error_code", "error_message")
-
-
-@dataclass(slots=True)
-class Tally:
-    """What the results amount to.
-
-    Attributes:
-        unpriced: Rows whose model has no known price; *cost_usd* is without them.
-    """
-
-    rows: int = 0
-    status: Counter[Status] = field(default_factory=Counter)
-    audio_s: float = 0.0
-    cost_usd: float = 0.0
-    unpriced: int = 0
-
-    def add(self, own: pa.Table) -> None:
-        """Count rows, given as the results' own columns."""
-        self.rows += len(own)
-        for status in pc.value_counts(own["status"]).to_pylist():
-            self.status[status["values"]] += status["counts"]
-        self.audio_s += pc.sum(own["audio_s"]).as_py() or 0.0
-        self.cost_usd += pc.sum(own["cost_usd"]).as_py() or 0.0
-        is_unknown = own["cost_usd"].is_null().to_numpy()
-        self.unpriced += int(np.count_nonzero(is_unknown & (own["characters_sent"].to_numpy() > 0)))
-
-
-class _Seal(msgspec.Struct, frozen=True, kw_only=True):
-    """What the results were made from; as long as it is the same, so are they."""
-
-    batchtts: str
-    schema: int
-    ledger_mark: int
-    ledger_tail: str
-    counted: str
-    manifest: str
-    manifest_bytes: int
-    manifest_mtime_ns: int
-    manifest_ctime_ns: int
-    tally: dict[str, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,17 +48,7 @@ class Fold:
         seal = self._sealed()
         if seal is None:
             return None
-        numbers = seal.tally
-        counts: Counter[Status] = Counter()
-        for status in _STATUSES:
-            counts[status] = int(numbers[status])
-        return Tally(
-            rows=int(numbers["rows"]),
-            status=counts,
-            audio_s=numbers["audio_s"],
-            cost_usd=numbers["cost_usd"],
-            unpriced=int(numbers["unpriced"]),
-        )
+        return tally_of(seal.tally)
 
     def write(self) -> Tally:
         """Write results.parquet and failed.parquet.
@@ -119,8 +63,8 @@ class Fold:
     def _write(self) -> Tally:
         tally = Tally()
         layout = self.layout
-        results = _Table(layout.results, layout.scratch, results_schema(self.manifest.schema))
-        failed = _Table(layout.failed, layout.scratch, failed_schema(self.manifest))
+        results = Table(layout.results, layout.scratch, results_schema(self.manifest.schema))
+        failed = Table(layout.failed, layout.scratch, failed_schema(self.manifest))
         with results, failed:
             for batch, own in self._rows():
                 tally.add(own)
@@ -144,14 +88,8 @@ class Fold:
             spent = (facts.characters_sent, facts.costs_usd)
             yield batch, as_columns(told, batch.ids, batch.texts, *spent)
 
-    def _seal(self, tally: Tally) -> _Seal:
-        numbers = {status: float(tally.status[status]) for status in _STATUSES} | {
-            "rows": float(tally.rows),
-            "audio_s": tally.audio_s,
-            "cost_usd": tally.cost_usd,
-            "unpriced": float(tally.unpriced),
-        }
-        return _Seal(
+    def _seal(self, tally: Tally) -> Seal:
+        return Seal(
             batchtts=self.version,
             schema=SCHEMA_VERSION,
             ledger_mark=self.ledger.mark,
@@ -161,7 +99,7 @@ class Fold:
             manifest_bytes=self.manifest.stamp.size_bytes,
             manifest_mtime_ns=self.manifest.stamp.mtime_ns,
             manifest_ctime_ns=self.manifest.stamp.ctime_ns,
-            tally=numbers,
+            tally=numbers_of(tally),
         )
 
     def _counted(self) -> str:
@@ -171,10 +109,10 @@ class Fold:
             counted.update(np.packbits(facts.counting >= 0).tobytes())
         return counted.hexdigest()
 
-    def _sealed(self) -> _Seal | None:
+    def _sealed(self) -> Seal | None:
         try:
             metadata = pq.read_metadata(self.layout.results).metadata or {}
-            seal = msgspec.json.decode(metadata[b"batchtts"], type=_Seal)
+            seal = msgspec.json.decode(metadata[b"batchtts"], type=Seal)
         except (OSError, ValueError, KeyError, pa.ArrowException, msgspec.MsgspecError):
             return None
         if self.layout.failed.exists() != bool(seal.tally.get("failed")):
@@ -236,46 +174,3 @@ def _failed_columns(
     found.extend(carried[name] for name in carried.schema.names if name not in _WHY)
     found.extend(own[name].take(at) for name in _WHY)
     return found
-
-
-class _Table:
-    """A Parquet file that comes to be out of sight and appears whole."""
-
-    def __init__(self, path: Path, scratch: Path, schema: pa.Schema) -> None:
-        self._path = path
-        self._scratch = scratch / path.name
-        self._schema = schema
-        self._descriptor = disk.create(self._scratch)
-        self._sink = disk.Sink(self._descriptor)
-        self._writer = pq.ParquetWriter(
-            self._sink, schema, compression="zstd", write_page_checksum=True
-        )
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, *_: object) -> None:
-        try:
-            self._writer.close()
-            self._sink.flush()
-            disk.sync(self._descriptor)
-        finally:
-            os.close(self._descriptor)
-
-    def add(self, columns: list[pa.Array | pa.ChunkedArray]) -> None:
-        """Add a batch of rows, columns in the schema's order."""
-        self._writer.write_table(pa.table(columns, schema=self._schema))
-
-    def seal(self, seal: bytes) -> None:
-        """Note in the file's metadata what it was made from."""
-        self._writer.add_key_value_metadata({"batchtts": seal})
-
-    def publish(self) -> None:
-        """Give the finished file its name, durably."""
-        disk.rename(self._scratch, self._path)
-        disk.sync_directory(self._path.parent)
-
-    def remove(self) -> None:
-        """Let there be no such file, nor an older one."""
-        disk.remove(self._scratch)
-        disk.remove(self._path)

@@ -81,6 +81,7 @@ class Agenda:
         models: Of the voices, by name; a row has one of them.
         model_of: Shape (rows,), int32: places in *models*.
         refused: Shape (rows,), bool: rows that no provider needs to be asked for.
+        canary: Shape (rows,), bool: rows that every run speaks.
         again: Shape (rows,), bool: rows that are done as they are wanted, and asked for again.
         lost: Ledger lines about audio that is not there any more.
         chosen: Shape (rows,), bool: rows that this run is about.
@@ -105,6 +106,7 @@ class Agenda:
     models: list[str]
     model_of: Int32s
     refused: Bools
+    canary: Bools
     again: Bools
     lost: Ints
     chosen: Bools
@@ -220,8 +222,10 @@ class Agenda:
         """
         again, was_done = self._again(), self.plan.kinds == DONE
         if self.job.again:
-            self.plan.reopen(np.flatnonzero(again), CHANGED)
             self.chosen &= again
+        else:
+            again |= self.canary
+        self.plan.reopen(np.flatnonzero(again), CHANGED)
         if self.job.sample is not None:
             self.chosen &= _sample(self.manifest, self.job.sample, self.job.seed)
         if self.job.dedup:
@@ -231,9 +235,8 @@ class Agenda:
             found = find_spoken(self.prints, rows, past, lost=self.lost, sound=sound)
             self.shared = Shared.at_hand(*found)
         self._divide()
-        if self.job.again:
-            self.plan.close(np.flatnonzero(again & was_done & ~self.chosen))
-            self.again = again & was_done & self.chosen
+        self.plan.close(np.flatnonzero(again & was_done & ~self.chosen))
+        self.again = again & was_done & self.chosen
 
     def keep(self) -> int:
         """Rows that were to be spoken again and are not have what they had; return how many."""
@@ -260,20 +263,20 @@ class Agenda:
 
     def _again(self) -> Bools:
         rows = np.zeros(len(self.plan.kinds), np.bool_)
-        for name in self.job.again:
-            if name == "all":
-                rows[:] = True
-            elif name == "failed":
-                rows |= self.plan.kinds == FAILED
-            else:
-                rows |= self._named(name.removeprefix("id:"))
-        return rows
+        names = [it.removeprefix("id:") for it in self.job.again if it not in ("all", "failed")]
+        if "all" in self.job.again:
+            rows[:] = True
+        if "failed" in self.job.again:
+            rows |= self.plan.kinds == FAILED
+        return rows | self._named(names)
 
-    def _named(self, row_id: str) -> Bools:
-        found: Bools = self.manifest.id_hashes == hash(row_id)
-        if not found.any():
+    def _named(self, ids: list[str]) -> Bools:
+        wanted = np.array([hash(row_id) for row_id in ids], np.int64)
+        there = np.isin(wanted, self.manifest.id_hashes)
+        if not there.all():
+            row_id = ids[int(there.argmin())]
             raise SettingsError(f"again: no row of {self.manifest.path} has the id {row_id!r}")
-        return found
+        return np.isin(self.manifest.id_hashes, wanted)
 
     def _wanted(self) -> Bools:
         wanted: Bools = (self.plan.kinds != DONE) & ~self.refused & self.chosen

@@ -16,7 +16,7 @@ import numpy as np
 import trio
 
 from batchtts.job.plan import FAILED, KINDS, Ints
-from batchtts.model import Correction, Result, Take, Utterance
+from batchtts.model import Correction, Kept, Result, Take, Utterance
 from batchtts.notices import notice
 from batchtts.record import disk
 from batchtts.record.begun import Begun, Sent, take_of
@@ -25,9 +25,11 @@ from batchtts.record.lines import Header
 from batchtts.record.pieces import Pieces, folder_of
 from batchtts.record.store import Store
 from batchtts.run.agenda import Agenda
+from batchtts.run.figures import Figures
 from batchtts.run.mending import conclusion, lightened, spent
 from batchtts.run.notes import unspoken
-from batchtts.run.worker import Outcome, Segment
+from batchtts.run.progress import counting
+from batchtts.run.worker import Segment, Weighed
 
 log = logging.getLogger("batchtts.run")
 
@@ -48,6 +50,9 @@ class Spoken:
     audio_s: float = 0.0
     characters: int = 0
     cost_usd: float = 0.0
+    attempts: int = 0
+    segments: int = 0
+    refusals: int = 0
 
 
 @dataclass(slots=True)
@@ -83,7 +88,8 @@ class Books:
 
     Attributes:
         name: Of the run; see Crew.
-        tell: Called with each result once it is durable.
+        cost: What characters cost, by the model that speaks them.
+        figures: Told of what was spoken, once it is durable.
     """
 
     name: str
@@ -92,7 +98,8 @@ class Books:
     begun: Begun
     pieces: Pieces
     agenda: Agenda
-    tell: Callable[[Result], None]
+    cost: Callable[[str, int], float | None]
+    figures: Figures = field(default_factory=counting)
     spoken: Spoken = field(default_factory=Spoken)
     _awaited: Awaited = field(default_factory=lambda: Awaited.of(()))
     _aside: dict[int, str] = field(default_factory=dict)
@@ -101,11 +108,14 @@ class Books:
         """Go on with other rows, under another name: places among rows may be the same again."""
         self.agenda, self.name = agenda, name
 
-    async def record(self, outcomes: Sequence[Outcome], corrections: Sequence[Correction]) -> None:
+    async def record(self, outcomes: Sequence[Weighed], corrections: Sequence[Correction]) -> None:
         """Make takes, segments and corrections durable, in one thread hop."""
         segments = [it for it in outcomes if isinstance(it, Segment)]
         if segments:
             await self._record_segments(segments)
+        kept = [it for it in outcomes if isinstance(it, Kept)]
+        if kept:
+            await self._record_kept(kept)
         finished = [it for it in outcomes if isinstance(it, Take) and not self._leaves_all(it)]
         rows = [take.utterance.row for take in finished]
         told = self.agenda.plan.settled  # there is nothing to correct where nothing was said
@@ -119,6 +129,7 @@ class Books:
         for correction, address in zip(corrections, addresses[len(finished) :], strict=True):
             self.spoken.rows -= 1
             self._settle(correction.row, correction.result, address)
+            self.figures.correct(correction.result)
         self.begun.settle(take_of(self.name, row) for row in rows)
 
     async def _record_segments(self, segments: Sequence[Segment]) -> None:
@@ -134,6 +145,35 @@ class Books:
             self.begun.tell(take, result.take_characters, result.take_usd)
             if segment.part.is_spoiled:  # meanwhile
                 self.pieces.remove(segment.piece.folder, segment.piece.name)
+            self.figures.pay(result.characters_sent, result.cost_usd)
+            self.figures.hear(result.id, segment.part.script_chars, segment.piece.audio_s)
+
+    async def _record_kept(self, kept: Sequence[Kept]) -> None:
+        """Say that takes were made, and are not wanted."""
+        addresses = await trio.to_thread.run_sync(self._drop, kept)
+        for each, address in zip(kept, addresses, strict=True):
+            row, result = each.take.utterance.row, each.result
+            self.spoken.kept += 1
+            self.spoken.characters += result.characters_sent
+            self.spoken.cost_usd += result.cost_usd or 0.0
+            self.agenda.plan.restate(row, address, result.characters_sent, result.cost_usd)
+            self.figures.keep(each.take.result)
+        self.begun.settle(take_of(self.name, each.take.utterance.row) for each in kept)
+
+    def _drop(self, kept: Sequence[Kept]) -> list[int]:
+        addresses = self.ledger.append([each.result for each in kept])
+        for each in kept:
+            if each.take.file is not None:
+                with disk.telling(self.store.layout.root):
+                    disk.remove(each.take.file)
+            self.pieces.drop(folder_of(each.take.utterance.id))
+        return addresses
+
+    def had(self, row: int) -> Result | None:
+        """What is known of a row from before it was begun: the last line about it."""
+        plan = self.agenda.plan
+        [last] = self.ledger.results([max(int(plan.addresses[row]), int(plan.replaces[row]))])
+        return last
 
     def _keep(self, segments: Sequence[Segment], told: Sequence[Result]) -> list[int]:
         self.pieces.publish([segment.piece for segment in segments if not segment.part.is_spoiled])
@@ -142,11 +182,11 @@ class Books:
     def _account(self, segment: Segment) -> Result:
         """The line about a segment: the row is as it was, and so much was spent on it."""
         reading, number = segment.part.reading, segment.part.number
-        row, cost = reading.utterance.row, self.agenda.casting.provider.cost_usd
-        plan, sent = self.agenda.plan, self.begun.sent(take_of(self.name, row))
+        row, plan = reading.utterance.row, self.agenda.plan
+        sent = self.begun.sent(take_of(self.name, row))
         address = max(int(plan.addresses[row]), int(plan.replaces[row]))
-        [last] = self.ledger.results([address])
-        told = reading.tell(number, cost)
+        last = self.had(row)
+        told = reading.tell(number, self.cost)
         return msgspec.structs.replace(
             spent(sent, lightened(last, address)),
             characters_sent=told.characters,
@@ -160,7 +200,9 @@ class Books:
     def _leaves_all(self, take: Take) -> bool:
         """Whether a row stays what it was: it was left, or has good audio and got no other."""
         failed_again = take.result.status == "failed" and self.agenda.again[take.utterance.row]
-        self.spoken.kept += bool(failed_again)
+        if failed_again:
+            self.spoken.kept += 1
+            self.figures.keep(take.result)
         return take.result.status == "pending" or bool(failed_again)
 
     def _commit(
@@ -187,16 +229,20 @@ class Books:
         return self.ledger.append(failed)
 
     def _count(self, row: int, result: Result, address: int) -> None:
-        self.spoken.audio_s += result.audio_s or 0.0
-        self.spoken.characters += result.characters_sent
-        self.spoken.cost_usd += result.cost_usd or 0.0
+        spoken = self.spoken
+        spoken.audio_s += result.audio_s or 0.0
+        spoken.characters += result.characters_sent
+        spoken.cost_usd += result.cost_usd or 0.0
+        spoken.attempts += result.attempts
+        spoken.segments += min(result.segments, result.attempts)
+        spoken.refusals += result.refusals
         self._settle(row, result, address)
+        self.figures.add(result)
         self.agenda.plan.spend(row, result.characters_sent, result.cost_usd)
 
     def _settle(self, row: int, result: Result, address: int) -> None:
         if result.status != "pending":
             self.agenda.plan.settle(row, KINDS[result.status], address)
-            self.tell(result)
 
     def _take_back(self, utterances: Iterable[Utterance]) -> None:
         """Say of audio that is about to be replaced that it counts no more, and remove it."""

@@ -15,8 +15,10 @@ from batchtts.record.begun import Begun, Sent, take_of
 from batchtts.record.pieces import Pieces
 from batchtts.review.norms import Norms
 from batchtts.run.budget import Budget
+from batchtts.run.figures import Figures
 from batchtts.run.joining import Whole
 from batchtts.run.pace import Breaker, InFlight
+from batchtts.run.progress import counting
 from batchtts.run.reading import Part, Reading
 from batchtts.run.retry import RetryPolicy
 from batchtts.run.slots import Slot, Slots
@@ -43,6 +45,7 @@ class Crew:
         word_timestamps, options, pronunciations: See `Manner`.
         recorder: Where conversations are recorded, if they are.
         norms: What is usual for the voices of this run.
+        figures: Told what happens.
         slots: Requests in flight, as many as *in_flight* allows.
         corrections: Rows that were recorded as done and are not; whoever records
             takes them from here.
@@ -66,11 +69,12 @@ class Crew:
     pronunciations: Mapping[str, str] = field(default_factory=dict)
     recorder: Recorder | None = None
     norms: Norms = field(default_factory=Norms)
+    figures: Figures = field(default_factory=counting)
     slots: Slots = field(init=False)
     corrections: list[Correction] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.slots = Slots(self.in_flight)
+        self.slots = Slots(self.in_flight, self.figures.fly)
 
     def manner(self, voice: Voice, speed: float) -> Manner:
         """Return how something is to be spoken."""

@@ -218,5 +218,4 @@ def _renew(result: Result, root: Path) -> Result | None:
     mtime_ns = (root / f"{result.path}").stat().st_mtime_ns
     if mtime_ns == result.mtime_ns:
         return None
-    cost_usd = None if result.is_unpriced else 0.0
-    return msgspec.structs.replace(result, mtime_ns=mtime_ns, characters_sent=0, cost_usd=cost_usd)
+    return result.restated(mtime_ns=mtime_ns)

@@ -10,9 +10,8 @@ import msgspec
 import trio
 
 from batchtts.errors import UtteranceError
-from batchtts.model import Correction, Measures, Result, Utterance, Verdict
-from batchtts.review.checks import Figures
-from batchtts.review.norms import Judgement
+from batchtts.model import Correction, Judgement, Measures, Result, Utterance, Verdict
+from batchtts.review.checks import Findings
 from batchtts.wire.provider import Provider
 from batchtts.wire.session import Timeline
 
@@ -44,9 +43,9 @@ class Notes:
             self.ttfa_s = timeline.ttfa_s
         self.synth_s += timeline.synth_s
 
-    def judged(self, figures: Figures, judgement: Judgement) -> None:
+    def judged(self, findings: Findings, judgement: Judgement) -> None:
         """It was measured, and is not surely wrong."""
-        self.peak_dbfs, self.measures = figures.peak_dbfs, figures.measures
+        self.peak_dbfs, self.measures = findings.peak_dbfs, findings.measures
         self.verdict, self.reasons = judgement.verdict, judgement.reasons
 
     def result(self, utterance: Utterance, provider: Provider) -> Result:
@@ -84,11 +83,8 @@ def unspoken(utterance: Utterance, provider: str) -> Result:
 
 def correction(row: int, result: Result, error: UtteranceError) -> Correction:
     """What is to be said of a row that was recorded as done and is not."""
-    told = msgspec.structs.replace(
-        result,
+    told = result.restated(
         status="failed",
-        characters_sent=0,  # the line that this one corrects has them
-        cost_usd=None if result.is_unpriced else 0.0,
         peak_dbfs=None,
         frames=None,
         bytes=None,

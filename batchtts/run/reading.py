@@ -39,6 +39,12 @@ class Part:
         return self.reading.pieces[self.number].text
 
     @property
+    def script_chars(self) -> int:
+        """How much of the script it is."""
+        piece = self.reading.pieces[self.number]
+        return piece.end - piece.start
+
+    @property
     def voice(self) -> Voice:
         """Who is to speak it."""
         return self.reading.voices[self.number]
@@ -67,6 +73,7 @@ class Reading:
         is_in_order: Whether it is not to be begun before those that come before it.
         spoiled: Segments that were taken for whole and are not.
         result: What became of the row, once that is known.
+        spoken: What is sent, if that is not the script as it is written.
     """
 
     utterance: Utterance
@@ -85,6 +92,7 @@ class Reading:
     is_in_order: bool = False
     spoiled: set[int] = field(default_factory=set)
     result: Result | None = None
+    spoken: str | None = None
     _noted: dict[int, int] = field(default_factory=dict)
     _begun: Notes | None = None
     _failed: Notes | None = None
@@ -110,10 +118,13 @@ class Reading:
         script, voice, spoken = utterance.script, utterance.voice, said.rendering.spoken
         if len(spoken) <= limit and not said.turns:
             alone = [Segment(0, len(script), spoken, "paragraph", None)]
-            return cls(utterance, alone, [voice], left_chars=len(spoken))
+            written = None if spoken == script else spoken
+            return cls(utterance, alone, [voice], left_chars=len(spoken), spoken=written)
         pieces = split(said.rendering, limit, voice.language, said.turns)
         voices = [said.cast[it.speaker] if it.speaker is not None else voice for it in pieces]
         reading = cls(utterance, pieces, voices)
+        if spoken != script or said.turns:
+            reading.spoken = " ".join(piece.text for piece in pieces)
         if len(pieces) > 1:
             texts = (f"{piece.text}{said.readings}" for piece in pieces)
             asked = zip(texts, voices, strict=True)

@@ -7,6 +7,7 @@ none is handed out until enough have come back.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
@@ -28,12 +29,14 @@ class Slots:
 
     Attributes:
         pace: How many there are.
+        tell: Told how many are somebody's, whenever that changes.
         held: Slots that are somebody's.
         waiting: Those who want one.
     """
 
-    def __init__(self, pace: InFlight) -> None:
+    def __init__(self, pace: InFlight, tell: Callable[[int], None] = lambda held: None) -> None:
         self.pace = pace
+        self._tell = tell
         self.held = 0
         self.waiting = 0
         self._is_shut = False
@@ -49,7 +52,7 @@ class Slots:
         """Wait for a slot; the most urgent is served first."""
         await trio.lowlevel.checkpoint()
         if not self.is_full:
-            self.held += 1
+            self._hold()
             return
         waiter = _Waiter()
         self._came += 1
@@ -70,6 +73,7 @@ class Slots:
         assert self.held > 0
         self.held -= 1
         self.serve()
+        self._tell(self.held)
 
     def serve(self) -> None:
         """Hand out what there is; to be called when there may be more."""
@@ -77,8 +81,12 @@ class Slots:
             waiter = heappop(self._queue)[2]
             if not waiter.has_left:
                 self.waiting -= 1
-                self.held += 1
+                self._hold()
                 waiter.called.set()
+
+    def _hold(self) -> None:
+        self.held += 1
+        self._tell(self.held)
 
     def shut(self) -> None:
         """Hand out none until they are opened again."""

@@ -6,8 +6,9 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -24,18 +25,24 @@ from batchtts.run.agenda import Agenda
 from batchtts.run.books import Books
 from batchtts.run.budget import Budget
 from batchtts.run.crew import Crew
+from batchtts.run.figures import Work
 from batchtts.run.joining import Joinery
 from batchtts.run.pace import Breaker, InFlight
 from batchtts.run.pool import Hand, Stop, run_pool
-from batchtts.run.progress import Progress
-from batchtts.run.reading import Reading
+from batchtts.run.progress import Progress, counting
+from batchtts.run.reading import Part, Reading
 from batchtts.run.retry import RetryPolicy
-from batchtts.run.worker import Outcome, Worker
+from batchtts.run.variation import Variation
+from batchtts.run.worker import Outcome, Weighed, Worker
 from batchtts.wire.line import Line
 from batchtts.wire.session import CLOSE_S
 from batchtts.wire.tape import Recorder
 
 log = logging.getLogger("batchtts.run")
+
+#: What a worker brings → what is recorded.
+Weigh = Callable[[Outcome], Awaitable[Weighed]]
+Weighing = Callable[[], AbstractAsyncContextManager[Weigh]]
 
 PART_S = CLOSE_S + 3.0  # for sessions that are heard out, and their goodbyes
 
@@ -49,6 +56,8 @@ class Speech:
         budget: What the run may spend.
         limit: The setting that ended it before its work was done, or None.
         signals: Those that came.
+        variation: What is done otherwise than before.
+        weighing: Makes what decides of each outcome whether it is wanted.
     """
 
     job: Job
@@ -60,6 +69,8 @@ class Speech:
     budget: Budget
     limit: str | None = None
     signals: list[int] = field(default_factory=list)
+    variation: Variation | None = None
+    weighing: Weighing | None = None
 
     def speak(self) -> RunError | None:
         """Speak it; return what broke the run, if anything did."""
@@ -78,7 +89,8 @@ class Speech:
             extra=notice("run_begins", more=self._facts()),
         )
         broken: list[RunError] = []
-        self.progress.begin(self.agenda.to_speak, self.agenda.characters_to_speak)
+        self.books.figures = counting(self._work())
+        self.progress.begin(self.books.figures)
         try:
             trio.run(self._run)
         except* RunError as group:
@@ -86,6 +98,15 @@ class Speech:
         finally:
             self.progress.end()
         return _gravest(broken)
+
+    def _work(self) -> Work:
+        estimated_usd, unpriced = self.agenda.cost_usd()
+        return Work(
+            rows=self.agenda.to_speak,
+            size=self.agenda.characters_to_speak,
+            estimated_usd=estimated_usd,
+            unpriced=unpriced,
+        )
 
     def _facts(self) -> dict[str, object]:
         return {
@@ -110,6 +131,7 @@ class Speech:
         async with trio.open_nursery() as services:
             if threading.current_thread() is threading.main_thread():
                 await services.start(self._obey_signals, stop)
+            services.start_soon(self.progress.watch)
             if self.job.max_duration_s is not None:
                 services.start_soon(self._watch_clock, stop, self.job.max_duration_s)
             if self.speaker.url is None:
@@ -151,9 +173,10 @@ class Speech:
             async with trio.open_nursery() as connections:
                 crew = self._gather(url, key, connections, stop)
                 workers = [Worker(crew, number) for number in range(self._workers)]
-                hands = [Hand(each.take, each.follow, each.part) for each in workers]
                 record = partial(self._record, crew)
-                await run_pool(self._readings(), hands, record, stop)
+                async with self.weighing() if self.weighing else nullcontext() as weigh:
+                    hands = [_hand(each, weigh) for each in workers]
+                    await run_pool(self._readings(), hands, record, stop)
                 for worker in workers:
                     if stop.working.cancel_called:
                         worker.hang_up()
@@ -181,10 +204,15 @@ class Speech:
     def _read(self, utterance: Utterance) -> Reading:
         agenda, provider = self.agenda, self.speaker.provider
         said = agenda.wording.say(utterance.script, utterance.voice, agenda.casting)
+        limit, variation = provider.segment_chars, self.variation
+        if variation is not None:
+            limit = variation.segment_chars(len(said.rendering.spoken), limit)
+            if variation.stage == "other":
+                utterance = replace(utterance, voice=self.speaker.voice)
         return Reading.of(
             utterance,
             said,
-            provider.segment_chars,
+            limit,
             self.books.pieces,
             agenda.fingerprints,
             word_timestamps=self.speaker.word_timestamps,
@@ -218,10 +246,19 @@ class Speech:
             ).join,
             stop=partial(self._stop_for, "max_cost_usd", stop),
             word_timestamps=self.speaker.word_timestamps,
-            options=self.speaker.options,
+            options=self._options,
             pronunciations=self.agenda.wording.pronunciations,
             recorder=self._recorder(None if key == LOCAL else key),
+            figures=self.books.figures,
         )
+
+    @property
+    def _options(self) -> Mapping[str, object]:
+        """What the provider is asked for: another seed for another take, if it takes one."""
+        options, fields = self.speaker.options, self.speaker.provider.options.__struct_fields__
+        if self.variation is None or "seed" not in fields:
+            return options
+        return {**options, "seed": self.variation.number}
 
     def _learn(self, crew: Crew) -> None:
         """Tell how many requests in flight the provider took, if it refused any."""
@@ -248,7 +285,7 @@ class Speech:
             keeps_scripts=self.job.record_scripts,
         )
 
-    async def _record(self, crew: Crew, outcomes: Sequence[Outcome]) -> None:
+    async def _record(self, crew: Crew, outcomes: Sequence[Weighed]) -> None:
         corrections = list(crew.corrections)
         await self.books.record(outcomes, corrections)
         told = self.agenda.plan.settled  # a take may still be waiting, or there was no room for it
@@ -273,6 +310,22 @@ class Speech:
                     )
                     stop.drain()
                 self.signals.append(number)
+
+
+def _hand(worker: Worker, weigh: Weigh | None) -> Hand[Part, Weighed]:
+    """What a worker does; what it brings is weighed first, if anybody does."""
+    if weigh is None:
+        return Hand(worker.take, worker.follow, worker.part)
+
+    async def take(part: Part) -> Weighed | None:
+        outcome = await worker.take(part)
+        return outcome if outcome is None else await weigh(outcome)
+
+    async def follow(outcome: Weighed) -> Weighed | None:
+        more = await worker.follow(outcome)
+        return more if more is None else await weigh(more)
+
+    return Hand(take, follow, worker.part)
 
 
 def _gravest(errors: Sequence[RunError]) -> RunError | None:

@@ -118,6 +118,7 @@ def _read(
         models=list(reading.models),
         model_of=reading.model_of,
         refused=reading.refused,
+        canary=reading.canary,
         again=np.zeros(count, np.bool_),
         lost=np.empty(0, np.int64),
         chosen=np.ones(count, np.bool_),
@@ -138,6 +139,7 @@ class _Reading:
     prints: Ints
     characters: Int32s
     refused: Bools
+    canary: Bools
     model_of: Int32s
     models: dict[str, int] = field(default_factory=dict)
     seen: int = 0
@@ -159,12 +161,15 @@ class _Reading:
             np.empty(count, np.int64),
             np.empty(count, np.int32),
             np.zeros(count, np.bool_),
+            np.zeros(count, np.bool_),
             np.zeros(count, np.int32),
         )
 
     def see(self, batch: Batch) -> None:
         """Read the next rows."""
         some = slice(self.seen, self.seen + len(batch))
+        if batch.manifest.columns.canary is not None:
+            self.canary[some] = batch.canaries
         if not self.wording.is_plain:
             self._reword(batch, some)
             self.seen += len(batch)

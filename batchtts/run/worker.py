@@ -15,7 +15,7 @@ import trio
 
 from batchtts import errors
 from batchtts.audio.decode import Sound
-from batchtts.model import Result, Take, Word
+from batchtts.model import Kept, Result, Take, Word
 from batchtts.notices import notice
 from batchtts.record import disk
 from batchtts.record.pieces import Facts, Piece
@@ -40,7 +40,11 @@ class Segment:
     piece: Piece
 
 
+#: What a worker brings.
 Outcome = Take | Segment
+
+#: What becomes of it: what is to be recorded.
+Weighed = Outcome | Kept
 
 
 class Worker:
@@ -83,7 +87,7 @@ class Worker:
             spent_usd = self._crew.cost_usd(part.voice.model, notes.characters)
             self._crew.budget.settle(notes.reserved_usd, spent_usd)
 
-    async def follow(self, outcome: Outcome) -> Take | None:
+    async def follow(self, outcome: Weighed) -> Take | None:
         """Go on when something is written down; return what is to be written down then."""
         if not isinstance(outcome, Segment):
             return None
@@ -208,6 +212,7 @@ class Worker:
             model=voice.model,
             voice=voice.name,
             language=voice.language,
+            spoken=reading.spoken,
             segments=len(reading.pieces),
             characters_sent=untold.characters,
             cost_usd=untold.cost_usd,

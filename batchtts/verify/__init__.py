@@ -1,0 +1,1 @@
+"""Listening to what was spoken, and a verdict on every row."""

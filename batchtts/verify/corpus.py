@@ -1,0 +1,156 @@
+"""What there is to listen to in an output directory: audio, its script, its ledger line.
+
+Rows and scripts come from results.parquet, what is known of the audio from the ledger;
+what is found out goes there, and then into the results.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from batchtts.errors import OutputBroken
+from batchtts.job.columns import as_text
+from batchtts.job.plan import Ints, Past
+from batchtts.model import Result
+from batchtts.record.amendment import amend, opened
+from batchtts.record.ledger import Ledger
+from batchtts.record.scripts import script_column
+from batchtts.record.store import Layout
+from batchtts.record.tally import Tally
+from batchtts.run.memory import recall
+
+_AT_ONCE = 512  # rows that are read together; one may have the words of two hours
+
+
+class Item(NamedTuple):
+    """A row that has audio.
+
+    Attributes:
+        place: Among the rows of the results, from 0.
+        script: What was to be heard: as it was sent, where that is not as it was written.
+        line: The last one about it.
+    """
+
+    place: int
+    script: str
+    line: Result
+
+
+@dataclass(slots=True)
+class Corpus:
+    """The rows of one output directory that have audio.
+
+    Attributes:
+        count: How many there are.
+        audio_s: Seconds of audio in them.
+    """
+
+    layout: Layout
+    ledger: Ledger
+    count: int
+    audio_s: float
+    _column: str
+    _addresses: Ints  # of the line about each row of the results; -1 if it has no audio
+    _past: Past
+    _shared: frozenset[int]  # hash() of the SHA-256 of files that are the audio of several rows
+
+    @classmethod
+    def open(cls, layout: Layout, ledger: Ledger) -> Corpus:
+        """Find out which rows have audio.
+
+        Raises:
+            UsageError: there are no results, or they are not those of the ledger.
+            LedgerBroken: it cannot be understood.
+        """
+        past = recall(ledger).past
+        with opened(layout, mark=ledger.mark) as file:
+            column = script_column(file)
+            addresses = _addresses(file, past)
+            audio_s, shared = _audio(file)
+        count = int(np.count_nonzero(addresses >= 0))
+        return cls(layout, ledger, count, audio_s, column, addresses, past, shared)
+
+    def is_shared(self, sha256: str | None) -> bool:
+        """Whether several rows have this audio."""
+        return hash(sha256) in self._shared
+
+    def items(self) -> Iterator[list[Item]]:
+        """Yield the rows that have audio, in the order of the results, some at a time."""
+        first = 0
+        with opened(self.layout, mark=None) as file:
+            names = list(dict.fromkeys(["id", self._column]))
+            for batch in file.iter_batches(_AT_ONCE, columns=names):
+                places = first + np.flatnonzero(self._addresses[first : first + len(batch)] >= 0)
+                first += len(batch)
+                if not len(places):
+                    continue
+                scripts = as_text(batch[self._column].take(places - first + len(batch)))
+                lines = self.ledger.results(self._addresses[places].tolist())
+                yield [_item(*each) for each in zip(places.tolist(), scripts, lines, strict=True)]
+
+    def failed(self, codes: Collection[str]) -> dict[str, int]:
+        """Return rows that have failed for one of these reasons, and how often they were spoken."""
+        with opened(self.layout, mark=None) as file:
+            ids = [
+                row_id
+                for batch in file.iter_batches(columns=["id", "status", "error_code"])
+                for row_id, status, code in zip(*map(pa.Array.to_pylist, batch), strict=True)
+                if status == "failed" and code in codes
+            ]
+        at = self._past.find(np.fromiter(map(hash, ids), np.int64, len(ids)))
+        lines = self.ledger.results(self._past.addresses[at[at >= 0]].tolist())
+        return {line.id: line.takes for line in lines if line is not None}
+
+    def tell(self, places: Sequence[int], lines: Sequence[Result]) -> None:
+        """Write down what was found out about some rows, durably.
+
+        Raises:
+            OutputBroken: it could not be written.
+        """
+        self._addresses[np.array(places, np.int64)] = self.ledger.append(lines)
+
+    def amend(self) -> Tally:
+        """Bring the results up to date; return what they amount to.
+
+        Raises:
+            OutputBroken: they could not be written.
+        """
+        rows = iter(self._addresses)
+
+        def told(ids: list[str]) -> Iterator[Result | None]:
+            return self.ledger.results([int(next(rows)) for _ in ids])
+
+        return amend(self.layout, self.ledger, told)
+
+
+def _item(place: int, script: str | None, line: Result | None) -> Item:
+    if line is None:
+        raise OutputBroken("the ledger has changed", hint="run the same command again")
+    return Item(place, line.spoken or script or "", line)
+
+
+def _addresses(file: pq.ParquetFile, past: Past) -> Ints:
+    found = [np.empty(0, np.int64)]
+    for batch in file.iter_batches(columns=["id", "status"]):
+        hashes = np.fromiter(map(hash, batch["id"].to_pylist()), np.int64, len(batch))
+        at = past.find(hashes)
+        is_done = batch["status"].to_numpy(zero_copy_only=False) == "done"
+        found.append(np.where(is_done & (at >= 0), past.addresses[at], -1))
+    return np.concatenate(found)
+
+
+def _audio(file: pq.ParquetFile) -> tuple[float, frozenset[int]]:
+    """Return seconds of audio, and hash() of the SHA-256 of what several rows have."""
+    total_s, found = 0.0, [np.empty(0, np.int64)]
+    for batch in file.iter_batches(columns=["audio_s", "sha256"]):
+        total_s += float(np.nansum(batch["audio_s"].to_numpy(zero_copy_only=False)))
+        sums = batch["sha256"].drop_null().to_pylist()
+        found.append(np.fromiter(map(hash, sums), np.int64, len(sums)))
+    values, counts = np.unique(np.concatenate(found), return_counts=True)
+    return total_s, frozenset(values[counts > 1].tolist())
