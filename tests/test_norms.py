@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchtts.model import Measures
-from batchtts.review.norms import FEW, MANY, Judgement, Norms
+from batchtts.model import Judgement, Measures
+from batchtts.review.norms import FEW, MANY, Norms
 from batchtts.review.units import count, units
 from benchmarks.prose import sentences
 

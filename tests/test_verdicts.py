@@ -10,7 +10,7 @@ from trio.testing import MockClock
 from batchtts.audio.decode import Sound
 from batchtts.model import Take
 from batchtts.review.norms import FEW
-from batchtts.run.attempts import _figures
+from batchtts.run.attempts import _examined
 from tests.test_measure import pcm, silence, utterance
 from tests.test_worker import Answer, row, studio
 
@@ -79,7 +79,7 @@ async def test_what_takes_long_is_measured_beside_the_event_loop(
     samples = pcm(np.concatenate([utterance(), silence(seconds)]))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(another)
-        figures = await _figures(Sound(samples, 24_000))
+        findings = await _examined(Sound(samples, 24_000))
         had_their_turn = bool(others)
-    assert figures.duration_s == len(samples) / 48_000
+    assert findings.duration_s == len(samples) / 48_000
     assert had_their_turn == is_beside

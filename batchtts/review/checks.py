@@ -10,8 +10,8 @@ from typing import NamedTuple
 from batchtts.audio.measure import measure
 from batchtts.audio.pcm import duration_s, peak_dbfs
 from batchtts.errors import AttemptError, BadAudio, Truncated
-from batchtts.model import Measures, Voice
-from batchtts.review.norms import Judgement, Norms
+from batchtts.model import Judgement, Measures, Voice
+from batchtts.review.norms import Norms
 
 # Nobody speaks so fast: brisk English is 15 to 20 characters a second, and the
 # fastest reading of a screen reader about 45.
@@ -45,7 +45,7 @@ def find_fault(
     return None
 
 
-class Figures(NamedTuple):
+class Findings(NamedTuple):
     """What an utterance is judged by."""
 
     peak_dbfs: float
@@ -53,17 +53,17 @@ class Figures(NamedTuple):
     measures: Measures
 
 
-def figures_of(pcm: bytes, sample_rate_hz: int) -> Figures:
+def examine(pcm: bytes, sample_rate_hz: int) -> Findings:
     """Measure an utterance: 30 µs for each second of it.
 
     Raises:
         BadAudio: *pcm* ends in the middle of a sample.
     """
-    return Figures(peak_dbfs(pcm), duration_s(pcm, sample_rate_hz), measure(pcm, sample_rate_hz))
+    return Findings(peak_dbfs(pcm), duration_s(pcm, sample_rate_hz), measure(pcm, sample_rate_hz))
 
 
 def check(
-    figures: Figures, script: str, voice: Voice, *, speed: float, norms: Norms, is_again: bool
+    findings: Findings, script: str, voice: Voice, *, speed: float, norms: Norms, is_again: bool
 ) -> Judgement:
     """Judge an utterance, and learn from it what is usual for its voice.
 
@@ -74,10 +74,10 @@ def check(
     Raises:
         AttemptError: it cannot be all of the script, or is surely damaged.
     """
-    fault = find_fault(figures.peak_dbfs, figures.duration_s, script, speed=speed)
+    fault = find_fault(findings.peak_dbfs, findings.duration_s, script, speed=speed)
     if fault is not None:
         raise fault
-    key, measures = (voice.model, voice.name, voice.language), figures.measures
+    key, measures = (voice.model, voice.name, voice.language), findings.measures
     judgement = norms.judge(key, script, speed, measures)
     is_bad = judgement.verdict == "fail"
     if not (is_bad and is_again):

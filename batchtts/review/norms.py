@@ -18,10 +18,9 @@ from dataclasses import dataclass, field
 from math import log10
 from typing import Any, NamedTuple
 
-import msgspec
 import numpy as np
 
-from batchtts.model import Measures, Verdict
+from batchtts.model import Judgement, Measures
 from batchtts.review.units import Units, count
 
 #: Model, voice and language; whatever else makes rows alike.
@@ -50,13 +49,6 @@ _FAR, _TRIMMED = 2.7, 1.05
 _MANY_DO = 0.12
 
 _Floats = np.ndarray[Any, np.dtype[np.float64]]
-
-
-class Judgement(msgspec.Struct, frozen=True):
-    """What is thought of the sound of a script, and why; the gravest reason first."""
-
-    verdict: Verdict = "pass"
-    reasons: tuple[str, ...] = ()
 
 
 class Band(NamedTuple):
@@ -291,6 +283,7 @@ def _judge(usual: _Usual, said: Units, measures: Measures) -> Judgement:
         (fails if is_sure else suspects).append(sign.reason)
     if not fails and not suspects:
         return Judgement()
+    # The gravest come first.
     reasons = tuple(dict.fromkeys((*fails, *suspects)))
     is_sure = bool(fails) or len(reasons) >= _SIGNS_OF_DAMAGE
     return Judgement("fail" if is_sure else "suspect", reasons)

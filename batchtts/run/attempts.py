@@ -15,7 +15,7 @@ from batchtts import errors
 from batchtts.audio.decode import Hearing, Sound
 from batchtts.audio.pcm import duration_s
 from batchtts.notices import notice
-from batchtts.review.checks import Figures, check, figures_of
+from batchtts.review.checks import Findings, check, examine
 from batchtts.run.calls import Calls
 from batchtts.run.crew import Crew
 from batchtts.run.notes import Notes
@@ -162,16 +162,16 @@ class Attempts:
         finally:
             slot.release()
         sound = hearing.plain_sound() or await _in_thread(hearing.sound)
-        figures = await _figures(sound)
+        findings = await _examined(sound)
         judgement = check(
-            figures,
+            findings,
             part.text,
             part.voice,
             speed=speed,
             norms=crew.norms,
             is_again=notes.attempts > 1,
         )
-        notes.judged(figures, judgement)
+        notes.judged(findings, judgement)
         slot.succeeded()
         notes.heard(timeline)
         return sound
@@ -191,11 +191,11 @@ class Attempts:
             self._late(context)
 
 
-async def _figures(sound: Sound) -> Figures:
+async def _examined(sound: Sound) -> Findings:
     """Measure it; what takes more than a moment is work for a thread."""
     if duration_s(sound.pcm, sound.sample_rate_hz) < LONG_S:
-        return figures_of(sound.pcm, sound.sample_rate_hz)
-    return await trio.to_thread.run_sync(figures_of, sound.pcm, sound.sample_rate_hz)
+        return examine(sound.pcm, sound.sample_rate_hz)
+    return await trio.to_thread.run_sync(examine, sound.pcm, sound.sample_rate_hz)
 
 
 async def _in_thread(decode: Callable[[], Sound]) -> Sound:

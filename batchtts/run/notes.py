@@ -10,9 +10,8 @@ import msgspec
 import trio
 
 from batchtts.errors import AttemptError, RateLimited, UtteranceError
-from batchtts.model import Correction, Failure, Measures, Result, Utterance, Verdict
-from batchtts.review.checks import Figures
-from batchtts.review.norms import Judgement
+from batchtts.model import Correction, Failure, Judgement, Measures, Result, Utterance, Verdict
+from batchtts.review.checks import Findings
 from batchtts.wire.provider import Provider
 from batchtts.wire.session import Timeline
 
@@ -57,9 +56,9 @@ class Notes:
             self.ttfa_s = timeline.ttfa_s
         self.synth_s += timeline.synth_s
 
-    def judged(self, figures: Figures, judgement: Judgement) -> None:
+    def judged(self, findings: Findings, judgement: Judgement) -> None:
         """It was measured, and is not surely wrong."""
-        self.peak_dbfs, self.measures = figures.peak_dbfs, figures.measures
+        self.peak_dbfs, self.measures = findings.peak_dbfs, findings.measures
         self.verdict, self.reasons = judgement.verdict, judgement.reasons
 
     def result(self, utterance: Utterance, provider: Provider) -> Result:
