@@ -108,7 +108,7 @@ def test_a_row_says_all_that_is_known_of_it(tmp_path: Path) -> None:
         level_dbfs=-21.5,
         kept_take=2,
         recognizer="moonshine",
-        transcript="The keeper counted two",
+        transcript="The keeper counted hens",
         wer=0.4,
         per=0.2,
         mos=3.14,
@@ -130,7 +130,7 @@ def test_a_row_says_all_that_is_known_of_it(tmp_path: Path) -> None:
         "finished 2026-03-01 02:30:00 UTC",
     ):
         assert each in told
-    assert "The keeper counted <del>ten boats.</del> <ins>two</ins>" in text
+    assert "The keeper counted <del>ten boats</del> <ins>hens</ins>." in text
 
 
 def test_what_others_wrote_stays_words(tmp_path: Path) -> None:
@@ -248,7 +248,7 @@ def test_of_results_of_an_older_version_it_says_what_is_not_known(tmp_path: Path
     rows = [old_row("a", sound), old_row("b", error_message="stalled"), old_row("c", sound)]
     out = shelve(tmp_path, rows)
     page = page_of(out)
-    assert "of an older version, and do not know of: provider, model, sha256," in page.text
+    assert "of an older version, and do not know of: spoken, provider, model, sha256," in page.text
     assert "these results do not know of attempts" in page.text
     assert "when rows were in work is not known" in page.text
     assert "Rows 3 2 done, 1 failed" in page.text

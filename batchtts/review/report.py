@@ -115,7 +115,7 @@ def _page(out: Path, results: Results, shelf: Shelf, most: int, made_at: str) ->
     return Page(
         title=out.resolve().name,
         about=_about(found, second, summary, len(voices)),
-        notes=[*_notes(results, found), *_notes_of_audio(shelf)],
+        notes=[*_alerts(summary), *_notes(results, found), *_notes_of_audio(shelf)],
         tiles=content.tiles(found, summary),
         parts=content.parts(found),
         plots=content.over_all(found, second),
@@ -166,6 +166,17 @@ def _about(
         until = ends[1][11:] if ends[0][:11] == ends[1][:11] else ends[1]
         told.append(("spoken", f"{ends[0]} to {until} UTC"))
     return told
+
+
+def _alerts(summary: Mapping[str, Any]) -> list[str]:
+    """What a run says of canaries that do not sound as they used to."""
+    told = summary.get("alerts")
+    return [
+        f"The canary {alert.get('id')} does not sound as it used to: its {alert.get('what')} is"
+        f" {alert.get('value')}, and {alert.get('usual')} ± {alert.get('band')} is usual."
+        for alert in (told if isinstance(told, list) else [])
+        if isinstance(alert, dict)
+    ]
 
 
 def _notes(results: Results, found: Survey) -> list[str]:

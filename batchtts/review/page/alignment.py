@@ -1,6 +1,6 @@
-"""A script beside what was heard of it, word by word. Pure.
+"""A script beside what was heard of it, cut into what is shown. Pure.
 
-What is compared here is what is written; who knows how words are spoken compares better.
+Where what compares texts is not installed, they are compared here as they are written.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from typing import Literal
 
-Kind = Literal["equal", "substituted", "deleted", "inserted", "forgiven"]
+from batchtts.errors import SettingsError
+from batchtts.review.alignment import Kind
+from batchtts.review.compare import Span, compare
+from batchtts.review.likeness import Phonemize
 
-_LONGEST = 4000  # words of a script that are compared here
+_LONGEST = 4000  # words of a script that are compared
 _ALIKE_CHARS = 600  # that are shown in one piece
 _MOST_CHARS = 8000  # of a script that are shown at all
 
@@ -22,48 +24,41 @@ _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\s\u3040-\u30ff\u3400-\u9fff
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
-    """A part of a script and what was heard in its place.
-
-    Attributes:
-        start, end: In the script, in characters.
-        heard: Where it is not the same.
-    """
-
-    kind: Kind
-    start: int
-    end: int
-    heard: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Piece:
     """What is shown: text of the script, text that was heard, or that something is left out.
 
     Attributes:
         left_out: Characters that are alike and not shown.
+        before, after: Spaces around what is not in the script.
     """
 
     kind: Kind
     script: str = ""
     heard: str = ""
     left_out: int = 0
+    before: str = ""
+    after: str = ""
 
 
-def align(script: str, heard: str) -> list[Span] | None:
-    """Compare word by word; None if they are too long for that."""
+def align(
+    script: str, heard: str, language: str, phonemize: Phonemize | None = None
+) -> Sequence[Span] | None:
+    """Compare a script with what was heard; None if they are too long for that."""
     ours, theirs = list(_WORD.finditer(script)), _WORD.findall(heard)
     if len(ours) > _LONGEST or len(theirs) > _LONGEST:
         return None
+    try:
+        return compare(script, heard, language, phonemize).spans
+    except SettingsError:
+        return _by_letters(script, ours, theirs)
+
+
+def _by_letters(script: str, ours: list[re.Match[str]], theirs: list[str]) -> list[Span]:
     plain = [_plain(it.group()) for it in ours]
     matcher = SequenceMatcher(None, plain, list(map(_plain, theirs)), autojunk=False)
     return [
-        Span(
-            _KINDS[tag],
-            *_extent(ours, script, a, b),
-            "" if tag == "equal" else " ".join(theirs[c:d]),
-        )
-        for tag, a, b, c, d in matcher.get_opcodes()
+        Span(_KINDS[tag], *_extent(ours, script, first, last), " ".join(theirs[begin:end]))
+        for tag, first, last, begin, end in matcher.get_opcodes()
     ]
 
 
@@ -106,13 +101,17 @@ def pieces(script: str, spans: Sequence[Span]) -> list[Piece]:
 def _whole(script: str, spans: Sequence[Span]) -> Iterator[Piece]:
     """All of the script, whatever the spans leave out."""
     at = 0
-    for span in sorted(spans, key=lambda it: it.start):
+    for span in sorted(spans, key=lambda it: (it.start, it.end)):
         if span.start > at:
             yield Piece("equal", script[at : span.start])
-        if span.end > at or span.heard:
-            is_apart = span.end > at or script[:at].endswith(" ") or not at
-            heard = span.heard if is_apart else f" {span.heard}"
-            yield Piece(span.kind, script[max(at, span.start) : span.end], heard)
+        at = max(at, span.start)
+        heard = "" if span.kind == "equal" else span.heard
+        if span.end > at:
+            yield Piece(span.kind, script[at : span.end], heard)
+        elif heard:
+            before = "" if not at or script[at - 1].isspace() else " "
+            after = "" if at == len(script) or script[at].isspace() else " "
+            yield Piece("inserted", "", heard, before=before, after=after)
         at = max(at, span.end)
     if at < len(script):
         yield Piece("equal", script[at:])

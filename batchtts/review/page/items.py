@@ -8,6 +8,8 @@ from datetime import datetime
 from math import isfinite
 from typing import Any
 
+from batchtts.review import phonemes
+from batchtts.review.likeness import Phonemize
 from batchtts.review.page import alignment, spelling
 from batchtts.review.page.alignment import Piece
 from batchtts.review.page.columns import SCRIPT, Results
@@ -15,11 +17,12 @@ from batchtts.review.page.drawing import num
 from batchtts.review.page.sound import WIDE, Shelf, Sound
 
 _NAMES = (
-    *("id", "status", "path", "text_chars", "provider", "model", "voice", "language"),
+    *("id", "status", "path", "text_chars", "spoken", "provider", "model", "voice", "language"),
     *("sample_rate_hz", "audio_s", "bytes", "sha256", "peak_dbfs", "segments", "attempts"),
     *("started_at", "finished_at", "queue_s", "connect_s", "ttfa_s", "synth_s", "wall_s", "rtf"),
     *("characters_sent", "cost_usd", "same_as", "verdict", "reasons", "speech_s", "lead_s"),
     *("tail_s", "gap_s", "level_dbfs", "floor_dbfs", "end_dbfs", "clipped", "dc", "dropouts"),
+    *("pause_s", "click"),
     *("recognizer", "transcript", "wer", "cer", "per", "second_recognizer", "second_transcript"),
     *("second_wer", "mos", "takes", "kept_take", "refusals", "failures", "error_code"),
     "error_message",
@@ -46,6 +49,8 @@ _MEASURES: dict[str, tuple[str, Spell]] = {
     "clipped": ("clipped", spelling.percent),
     "dc": ("DC offset", spelling.percent),
     "dropouts": ("dropouts", spelling.count),
+    "pause_s": ("pauses", spelling.seconds),
+    "click": ("click", spelling.short),
     "sample_rate_hz": ("rate", lambda it: f"{it:,} Hz"),
 }
 _FACTS: dict[str, tuple[str, Spell]] = {
@@ -81,7 +86,8 @@ class Item:
         state: Its verdict, or its status where there is none.
         away: How far it is from the usual duration; 1 is the edge of the band.
         speech: A path over the waveform where speech is; empty if that is not known.
-        is_compared: Whether *pieces* are the script against the transcript.
+        is_compared: Whether *pieces* are what was sent against the transcript.
+        written: The script, if something else was sent.
         failures: When, code, message of attempts that failed.
     """
 
@@ -103,6 +109,7 @@ class Item:
     message: str
     pieces: list[Piece]
     is_compared: bool
+    written: list[Piece]
     transcript: list[Piece]
     second: list[Piece]
     finished_at: str
@@ -119,7 +126,9 @@ def read(
 ) -> list[Item]:
     """Read rows, in this order, and listen to them."""
     rows = results.pick(places, _NAMES)
-    return [_item(rank, row, away, shelf) for rank, row in enumerate(rows, 1)]
+    is_heard = any(row["transcript"] is not None for row in rows)
+    phonemize = phonemes.english() if is_heard else None
+    return [_item(rank, row, away, shelf, phonemize) for rank, row in enumerate(rows, 1)]
 
 
 def _item(
@@ -127,11 +136,14 @@ def _item(
     row: Mapping[str, Any],
     away: Callable[[Mapping[str, Any]], float],
     shelf: Shelf,
+    phonemize: Phonemize | None,
 ) -> Item:
     is_done = row["status"] == "done"
     sound = shelf.sound(row["path"], row["bytes"], row["sha256"]) if is_done else None
-    text, heard = row[SCRIPT] or "", row["transcript"]
-    spans = alignment.align(text, heard) if heard is not None and text else None
+    text, heard = row["spoken"] or row[SCRIPT] or "", row["transcript"]
+    spans = None
+    if heard is not None and text:
+        spans = alignment.align(text, heard, row["language"] or "", phonemize)
     distance = away(row)
     return Item(
         rank=rank,
@@ -148,6 +160,7 @@ def _item(
         message=spelling.short_text(row["error_message"] or "", _MESSAGE_CHARS),
         pieces=alignment.plainly(text) if spans is None else alignment.pieces(text, spans),
         is_compared=spans is not None,
+        written=alignment.plainly(row[SCRIPT] or "") if row["spoken"] else [],
         transcript=alignment.plainly(heard) if heard and spans is None else [],
         second=alignment.plainly(row["second_transcript"] or ""),
         finished_at=_moment(row["finished_at"]),
