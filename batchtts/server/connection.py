@@ -50,7 +50,12 @@ class Studio(Protocol):
     """Makes speech, and recognizes it; see `Pool`, which chooses nothing."""
 
     async def speak(
-        self, text: str, voice: Voice, speed: float, heard: Callable[[bytes], Awaitable[None]]
+        self,
+        text: str,
+        voice: Voice,
+        speed: float,
+        heard: Callable[[bytes], Awaitable[None]],
+        seed: int = 0,
     ) -> None: ...
     async def listen(
         self,
@@ -226,7 +231,7 @@ class Connection:
                 whole.extend(pcm)
 
         try:
-            await self._studio.speak(text, say.role.voice, say.speed, heard)
+            await self._studio.speak(text, say.role.voice, say.speed, heard, say.seed)
             if not in_pieces:
                 payload, item.samples = await trio.to_thread.run_sync(_finish, bytes(whole), say)
                 self._outbox.put(say.framing.piece(say, payload))

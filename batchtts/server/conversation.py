@@ -86,6 +86,7 @@ class Say:
         context: Items of one context are spoken in order.
         named: Whether the client gave the context a name, and wants it back.
         framing: Puts the speech into messages.
+        seed: Of an engine that has more than one take of a text.
         packing: What a piece is. Only `pcm` at 24 kHz comes piece by piece; all
             else comes as one whole piece.
         fault: What goes wrong with it on purpose, if anything does; for the log.
@@ -100,6 +101,7 @@ class Say:
     role: Role
     speed: float
     framing: Framing
+    seed: int = 0
     packing: Packing = "pcm"
     sample_rate_hz: int = 24_000
     fault: str | None = None

@@ -2,7 +2,7 @@
 
 Engines leave out what they cannot read, and say nothing about it. Here that is
 an error: whatever comes out of `speak` is the whole text, or CannotSpeak is
-raised. The same text, voice and speed give the same samples, always.
+raised. The same text, voice, speed and seed give the same samples, always.
 """
 
 from __future__ import annotations
@@ -34,13 +34,14 @@ class Engine(Protocol):
 
     name: str
 
-    def speak(self, text: str, voice: Voice, speed: float) -> Iterator[bytes]:
+    def speak(self, text: str, voice: Voice, speed: float, seed: int = 0) -> Iterator[bytes]:
         """Yield the speech, a piece per sentence where the engine allows it.
 
         Args:
             text: What to say, all of it.
             voice: One whose model is this engine.
             speed: 1.0 is the voice's own pace, 2.0 twice as fast.
+            seed: Another one is another take, of an engine that has more than one.
 
         Raises:
             CannotSpeak: The engine would leave out some of *text*. It may come
@@ -70,9 +71,9 @@ class Hibari:
         self._hibari = hibari.Hibari(threads=1)
         self._reads = functools.cache(self._has_sound)
 
-    def speak(self, text: str, voice: Voice, speed: float) -> Iterator[bytes]:
+    def speak(self, text: str, voice: Voice, speed: float, seed: int = 0) -> Iterator[bytes]:
         for sentence in self._hibari.split_sentences(legible(text, self._reads)):
-            pieces = list(self._hibari.stream(sentence, speed=speed, seed=0))
+            pieces = list(self._hibari.stream(sentence, speed=speed, seed=seed))
             pcm = b"".join(_s16(piece) for piece in pieces)
             if pcm:
                 yield pcm
@@ -114,7 +115,7 @@ class Nanotts:
 
         self._nanotts = py_nanotts.NanoTTS()
 
-    def speak(self, text: str, voice: Voice, speed: float) -> Iterator[bytes]:
+    def speak(self, text: str, voice: Voice, speed: float, seed: int = 0) -> Iterator[bytes]:
         import soxr
 
         german = voice.language == "de"
@@ -139,7 +140,7 @@ class Tone:
     PITCHES = 251  # prime, so that positions and characters do not line up
     _AT_ONCE = 64  # characters in a piece
 
-    def speak(self, text: str, voice: Voice, speed: float) -> Iterator[bytes]:
+    def speak(self, text: str, voice: Voice, speed: float, seed: int = 0) -> Iterator[bytes]:
         if not text.strip():
             raise CannotSpeak("there is nothing to say in blank text")
         whistles = _whistles(self.PITCHES, speed)

@@ -124,7 +124,12 @@ class Pool:
         self._idle: list[_Child] = []
 
     async def speak(
-        self, text: str, voice: Voice, speed: float, heard: Callable[[bytes], Awaitable[None]]
+        self,
+        text: str,
+        voice: Voice,
+        speed: float,
+        heard: Callable[[bytes], Awaitable[None]],
+        seed: int = 0,
     ) -> None:
         """Speak *text*; *heard* is given each piece as it comes.
 
@@ -134,7 +139,7 @@ class Pool:
             CannotSpeak: The engine would leave out some of the text.
             EngineDied: The request is lost, the pool is not.
         """
-        request = process.Request(text, voice.name, voice.model, voice.language, speed)
+        request = process.Request(text, voice.name, voice.model, voice.language, speed, seed)
         await self._ask(process.encode(request), heard)
 
     async def listen(

@@ -1,6 +1,6 @@
 """An engine, a recognizer or a critic in a process of its own: its side, and the bytes between.
 
-    request   u32 length, then MessagePack: [text, voice, model, language, speed] for an
+    request   u32 length, then MessagePack: [text, voice, model, language, speed, seed] for an
               engine, [pcm, sample rate, language] for a recognizer or a critic
     reply     u32 length, one letter, then
                 P   a piece of the speech, mono s16le PCM at 24 kHz; or of the text, in UTF-8;
@@ -51,6 +51,7 @@ class Request(msgspec.Struct, frozen=True, array_like=True):
     model: str
     language: str
     speed: float
+    seed: int = 0
 
 
 class Recording(msgspec.Struct, frozen=True, array_like=True):
@@ -77,7 +78,7 @@ def speaking(speaker: engine.Engine) -> Work:
     def speak(body: bytes) -> Iterator[bytes]:
         request = msgspec.msgpack.decode(body, type=Request)
         voice = Voice(request.voice, request.model, request.language)
-        return speaker.speak(request.text, voice, request.speed)
+        return speaker.speak(request.text, voice, request.speed, request.seed)
 
     return speak
 

@@ -21,10 +21,15 @@ class Studio:
         self._pools: dict[tuple[Kind, str], Pool] = {}
 
     async def speak(
-        self, text: str, voice: Voice, speed: float, heard: Callable[[bytes], Awaitable[None]]
+        self,
+        text: str,
+        voice: Voice,
+        speed: float,
+        heard: Callable[[bytes], Awaitable[None]],
+        seed: int = 0,
     ) -> None:
         """Speak with the engine that is the voice's model; see `Pool`."""
-        await self._pool("engine", voice.model).speak(text, voice, speed, heard)
+        await self._pool("engine", voice.model).speak(text, voice, speed, heard, seed)
 
     async def listen(
         self,

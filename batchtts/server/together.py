@@ -35,9 +35,11 @@ class ExtraParams(msgspec.Struct, frozen=True):
 
     Attributes:
         pronunciation_dict: Entries like ``NATO/nay toe``; whole words, case and all.
+        seed: Of our own voices alone: another one is another take.
     """
 
     pronunciation_dict: tuple[str, ...] = ()
+    seed: int = 0
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
@@ -228,6 +230,7 @@ class Together:
                 text=respell(text, readings),
                 role=role,
                 speed=session.speed,
+                seed=session.extra_params.seed,
                 framing=self._framing(session, names),
             )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from batchtts.wire.embedded import EMBEDDED_VOICES
 from batchtts.wire.provider import Manner, Provider, read_options
 from batchtts.wire.together import PROVIDER as TOGETHER
@@ -15,13 +17,18 @@ class Options(TogetherOptions, frozen=True, kw_only=True, forbid_unknown_fields=
     Attributes:
         linger_s: Our server makes one item of a commit; what is left of the window
             only keeps this on the same path as the provider that does not promise so.
+        seed: Another one is another take of the same script, where the voice has more.
     """
 
     linger_s: float = 0.02
+    seed: int = 0
 
 
 def _dialect(manner: Manner) -> Together:
     options = read_options(manner, Options)
+    if options.seed:
+        extra_params = {**options.extra_params, "seed": options.seed}
+        options = replace(options, extra_params=extra_params)
     return Together(manner.voice, manner.speed, options, manner.word_timestamps)
 
 
