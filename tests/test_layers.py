@@ -37,7 +37,7 @@ FLOORS = {name: floor for floor, names in enumerate(HOUSE) for name in names.spl
 PURE = (
     "audio.edges audio.join audio.mpeg audio.ogg audio.pcm audio.riff errors hints"
     " job.casting job.durations job.ping job.plan job.prints job.sharing lots model"
-    " notices record.names review.checks run.pace server.damage server.faultfile"
+    " notices record.names review.canary review.checks run.pace server.damage server.faultfile"
     " server.faults server.knobs text wire"
     " export.alignment export.captions export.cuefiles export.filenames export.languages"
     " export.loudness export.meter export.orders export.steps"
