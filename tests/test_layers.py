@@ -42,7 +42,8 @@ FLOORS = {name: floor for floor, names in enumerate(HOUSE) for name in names.spl
 PURE = (
     "audio.edges audio.join audio.measure audio.mpeg audio.ogg audio.pcm audio.riff errors hints"
     " job.casting job.durations job.ping job.plan job.prints job.sharing lots model"
-    " notices record.names review.alignment review.checks review.compare review.figures"
+    " notices record.names review.alignment review.canary review.checks"
+    " review.compare review.figures"
     " review.hearing review.likeness review.norms review.sounds review.units"
     " run.figures run.pace run.spelling"
     " server.damage server.faultfile server.faults server.knobs text wire"

@@ -216,11 +216,6 @@ def _review(summary: Summary, job: Job) -> list[str]:
         again = f"; {summary.retakes:,} takes more" if summary.retakes else ""
         cost = f" for {spell_usd(summary.retake_usd, 0)}" if summary.retake_usd else ""
         lines.append(f"verdicts: {told or 'none'}{again}{cost}")
-    lines += [
-        f"canary {it.id}: {it.what} is {it.value:g}, and was {it.usual:g}"
-        f" (\u00b1{it.band:g}): has the vendor changed the model?"
-        for it in summary.alerts
-    ]
     if doubtful:
         lines.append(f"batchtts report {summary.out} shows what is not good, the worst first")
     return lines

@@ -5,6 +5,7 @@ OUT/results.parquet       one row per manifest row
 OUT/failed.parquet        the rows that failed; itself a manifest
 OUT/summary.json          the run in figures
 OUT/ledger.jsonl          the truth
+OUT/canaries.jsonl        how canaries have sounded, run by run
 OUT/.batchtts/            lock, and what is not whole yet
 """
 
@@ -66,6 +67,11 @@ class Layout:
     def failed(self) -> Path:
         """The rows that failed; not there if none did."""
         return self.root / "failed.parquet"
+
+    @property
+    def canaries(self) -> Path:
+        """How canaries have sounded; not there if there never was one."""
+        return self.root / "canaries.jsonl"
 
     @property
     def begun(self) -> Path:

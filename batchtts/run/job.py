@@ -13,6 +13,7 @@ import msgspec
 from batchtts.errors import ManifestChanged, OutputBroken
 from batchtts.job.settings import Job, check
 from batchtts.job.speaker import Speaker, find_speaker
+from batchtts.notices import notice
 from batchtts.record import disk
 from batchtts.record.ledger import Ledger
 from batchtts.record.store import Layout, occupy
@@ -26,8 +27,9 @@ from batchtts.run.outset import (
 )
 from batchtts.run.progress import Progress, Silent
 from batchtts.run.rounds import Rounds, audition_of, find_other
-from batchtts.run.summary import Summary
-from batchtts.run.work import begin
+from batchtts.run.summary import Alert, Summary
+from batchtts.run.work import Work, begin
+from batchtts.verify.canaries import look
 from batchtts.wire.tape import prepare
 
 log = logging.getLogger("batchtts.run")
@@ -94,7 +96,8 @@ def _run(job: Job, environment: Mapping[str, str], progress: Progress, after: Af
             )
             tally = rounds.go()
             broken = rounds.broken
-        closing = Closing(work=work, rounds=rounds, tally=tally)
+        alerts = _alerts(work, started_at) if broken is None else []
+        closing = Closing(work=work, rounds=rounds, tally=tally, alerts=alerts)
         summary = closing.summarize(started_at, time.monotonic() - began_at)
         after.summary = summary
         told = msgspec.json.format(msgspec.json.encode(summary)) + b"\n"
@@ -103,6 +106,19 @@ def _run(job: Job, environment: Mapping[str, str], progress: Progress, after: Af
     if broken is not None:
         raise broken
     return summary
+
+
+def _alerts(work: Work, started_at: float) -> list[Alert]:
+    """Look at the canaries, if the manifest has any, and say which do not sound as they did."""
+    column = work.agenda.manifest.columns.canary
+    if column is None:
+        return []
+    alerts = []
+    for row_id, it in look(work.layout, work.ledger, column, since=started_at):
+        alerts.append(Alert(id=row_id, what=it.what, value=it.value, usual=it.usual, band=it.band))
+        told = notice("canary_drifted", id=row_id, what=it.what, value=it.value, usual=it.usual)
+        log.warning("canary %s: %s: has the vendor changed the model?", row_id, it, extra=told)
+    return alerts
 
 
 @contextmanager
