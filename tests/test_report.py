@@ -45,7 +45,7 @@ def test_a_page_says_what_became_of_the_rows(tmp_path: Path) -> None:
         "Rows 8 7 done, 1 failed",
         "Cost $0.0080 last run $0.0070 of $0.0060 estimated",
         "Retries 4 in 2 rows, 2 refusals",
-        "stalled 1 – no next audio within 10 s × 1",
+        "1 – stalled no next audio within 10 s × 1",
         "RTF 0.8",
         "All rows, the most suspect first",
     ):

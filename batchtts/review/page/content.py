@@ -22,6 +22,18 @@ _VOICES = 60  # lines of the table
 _LABELS = {"failed": "failed (no audio)", "fail": "fail (verdict)", "done": "done, no verdict"}
 
 
+#: What rows can be sorted by: attribute in the page, word, attribute of an item that it needs.
+_ORDERS = (
+    ("rank", "worst", ""),
+    ("id", "id", ""),
+    ("wer", "WER", "wer"),
+    ("mos", "MOS", "mos"),
+    ("seconds", "duration", "audio_s"),
+    ("away", "band", "away"),
+    ("attempts", "attempts", "attempts"),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Tile:
     """A figure of the job."""
@@ -90,6 +102,20 @@ class Page:
     version: str
     made_at: str
     choices: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def is_brief(self) -> bool:
+        """Whether there is but one plot for each voice."""
+        return all(len(panel.plots) == 1 for panel in self.panels)
+
+    @property
+    def orders(self) -> list[tuple[str, str]]:
+        """What the rows can be sorted by: attribute and word."""
+        return [
+            (name, word)
+            for name, word, of in _ORDERS
+            if not of or any(getattr(item, of) is not None for item in self.items)
+        ]
 
 
 VOICE_HEAD = ("voice", "rows", "failed", "audio", "characters/s", "fail", "suspect", "WER", "MOS")

@@ -220,15 +220,15 @@ def trouble(timeline: Timeline | None, lacks: str) -> Plot:
     if up + down == 0:
         plot.lacks = "none: every attempt succeeded, and no request was refused"
         return plot
-    room = BOTTOM - TOP - 8
-    base = TOP + 4 + room * max(up, (up + down) * 0.12) / (up + down + (up + down) * 0.12)
-    unit = min((base - TOP) / (up or 1), (BOTTOM - base) / (down or 1), room / 2)
+    unit = (BOTTOM - TOP) / (up + down)
+    base = TOP + up * unit
     places = _places(timeline)
     plot.draw("bar bad", bars(places, (retries * unit).tolist(), base))
     plot.draw("bar warn", bars(places, (-refusals * unit).tolist(), base))
     plot.floor(base)
-    plot.say(LEFT, ROWS[0], f"up: {told}", "start", "value bad")
-    plot.say(RIGHT, ROWS[0], f"down: {refused}", "end", "value warn")
+    is_both = up > 0 and down > 0
+    plot.say(LEFT, ROWS[0], f"up: {told}" if is_both else told, "start", "value bad")
+    plot.say(RIGHT, ROWS[0], f"down: {refused}" if is_both else refused, "end", "value warn")
     _tell_times(plot, timeline.clock)
     plot.table = _times_table(timeline, "retries", [retries, refusals], "refusals")
     return plot
