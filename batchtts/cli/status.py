@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("out", type=PATH)
+@click.option("--columns", is_flag=True, help="Say what is in each column of its results instead.")
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
-def status(out: Path, as_json: bool) -> None:
+def status(out: Path, columns: bool, as_json: bool) -> None:
     """Say what has become of the job whose output directory is OUT.
 
     The ledger is asked, so this is also true in the middle of a run. Rows that
@@ -36,7 +37,11 @@ def status(out: Path, as_json: bool) -> None:
     Examples:
       batchtts status out/demo
       batchtts status out/demo --json
+      batchtts status out/demo --columns
     """
+    if columns:
+        _tell_columns(out, as_json=as_json)
+        return
     from batchtts.record.ledger import Ledger
     from batchtts.record.store import Layout
     from batchtts.run.memory import recall
@@ -60,11 +65,14 @@ def status(out: Path, as_json: bool) -> None:
 def _count(results: Iterable[Result]) -> dict[str, Any]:
     statuses: Counter[str] = Counter()
     errors: Counter[str] = Counter()
+    verdicts: Counter[str] = Counter()
     audio_s, unpriced = 0.0, 0
     for result in results:
         statuses[result.status] += 1
         audio_s += result.audio_s or 0.0
         unpriced += result.is_unpriced
+        if result.status == "done" and result.verdict is not None:
+            verdicts[result.verdict] += 1
         if result.error_code is not None:
             errors[result.error_code] += 1
     return {
@@ -73,6 +81,7 @@ def _count(results: Iterable[Result]) -> dict[str, Any]:
         "taken_back": statuses["pending"],
         "audio_s": round(audio_s, 3),
         "unpriced": unpriced,
+        "verdicts": dict(verdicts.most_common()),
         "errors": dict(errors.most_common()),
     }
 
@@ -87,9 +96,36 @@ def _tell(facts: dict[str, Any]) -> str:
         f"{facts['done']:,} done, {facts['failed']:,} failed{waiting};"
         f" {facts['audio_s']:,} s of audio; {cost}",
     ]
+    if facts["verdicts"]:
+        lines.append(", ".join(f"{n:,} {verdict}" for verdict, n in facts["verdicts"].items()))
     lines.extend(f"  {count:>7,}  {code}" for code, count in facts["errors"].items())
     if facts["damaged_lines"]:
         lines.append(
             f"{facts['damaged_lines']:,} lines of the ledger are damaged; the next run mends it"
         )
     return "\n".join(lines)
+
+
+def _tell_columns(out: Path, *, as_json: bool) -> None:
+    """Say what each column of the results holds, and in which unit."""
+    from batchtts.cli.tables import echo_table
+    from batchtts.record.amendment import opened
+    from batchtts.record.store import Layout
+
+    with opened(Layout(out), mark=None) as file:
+        told = [
+            _column(field.name, field.type, field.metadata or {}) for field in file.schema_arrow
+        ]
+    if as_json:
+        click.echo(json.dumps(told))
+    else:
+        echo_table(
+            ("COLUMN", "UNIT", "WHAT IT HOLDS"),
+            [(it["name"], it["unit"], it["about"]) for it in told],
+        )
+
+
+def _column(name: str, type: object, metadata: dict[bytes, bytes]) -> dict[str, str]:
+    about = metadata.get(b"about", b"").decode() or "as in the manifest"
+    unit = metadata.get(b"unit", b"").decode()
+    return {"name": name, "type": f"{type}", "unit": unit, "about": about}
