@@ -118,3 +118,42 @@ def _filled(template: str, chance: Random) -> str:
         "day": chance.choice((4, 5, 9, 14, 17, 26)),
     }
     return template.replace("{when}", chance.choice(_WHEN)).format(**words)
+
+
+_WORDS = {
+    "de": "der die das Haus Hund Straße ging kam schnell langsam morgen gestern und aber weil"
+    " Fenster Schule Wetter grün Zeitung lesen schreiben Bahnhof Freundschaft zwölf 1987 42 Übung",
+    "es": "el la casa perro calle caminaba llegó rápido despacio mañana ayer y pero porque"
+    " ventana escuela tiempo verde periódico leer escribir estación amistad doce 1987 42 jardín",
+    "fr": "le la maison chien rue marchait arriva vite lentement demain hier et mais parce"
+    " fenêtre école temps vert journal lire écrire gare amitié douze 1987 42 cœur aujourd'hui",
+    "it": "il la casa cane strada camminava arrivò veloce piano domani ieri e ma perché"
+    " finestra scuola tempo verde giornale leggere scrivere stazione dodici 1987 42 cuore",
+}
+
+#: Rows that are hard to judge: one word, and two minutes.
+_LONE = "Yes. No? Wait! Hello. 42. BBC. 1987! I. OK. Mr. Pym. Oh! 3,450.75. Sixty-four?".split()
+_LENGTHS = (1, 1, 2, 3, 5, 8, 12, 20, 30)
+_LONG_WORDS = 300
+
+
+def rows(language: str, seed: int, number: int) -> list[str]:
+    """Return rows short and long, questions, numbers, lone words and one of two minutes.
+
+    In other languages than English they are words in no order: it is for their sound.
+    """
+    chance = Random(seed)
+    if language.startswith("en"):
+        said = sentences(seed)
+        some = [next(said) for _ in range(number - len(_LONE) - 1)] + _LONE
+        long = " ".join(next(said) for _ in range(_LONG_WORDS // 15))
+    else:
+        words = _WORDS[language].split()
+        some = [_row(words, chance.choice(_LENGTHS), chance) for _ in range(number - 1)]
+        long = " ".join(_row(words, 12, chance) for _ in range(_LONG_WORDS // 12))
+    chance.shuffle(some)
+    return [*some, long]
+
+
+def _row(words: list[str], length: int, chance: Random) -> str:
+    return _shaped(" ".join(chance.choices(words, k=length)), chance.choice("..?!"))

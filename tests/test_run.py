@@ -93,6 +93,10 @@ def samples(path: Path) -> np.ndarray[Any, np.dtype[np.int16]]:
 # ── what comes out ────────────────────────────────────────────────────────────
 
 
+#: What only a verification knows.
+HEARD = {"recognizer", "transcript", "wer", "cer", "per", "mos"}
+
+
 def test_a_manifest_is_spoken_and_accounted_for(out: Path) -> None:
     rows = results(out)
     assert [row["id"] for row in rows] == list(SCRIPTS)
@@ -104,13 +108,18 @@ def test_a_manifest_is_spoken_and_accounted_for(out: Path) -> None:
         assert row["audio_s"] == pytest.approx(info.frames / 24_000)
         assert row["text_chars"] == len(text)
         assert row["path"] == f"wav/{row['id']}.wav"
-        assert [name for name, value in row.items() if value is None] == [
+        unheard = {name for name in row if name.startswith("second_")} | HEARD
+        assert {name for name, value in row.items() if value is None} - unheard == {
             "same_as",
+            "spoken",
             "words",
             "cues",
+            "failures",
             "error_code",
             "error_message",
-        ]
+        }
+        assert (row["verdict"], row["reasons"]) == ("pass", [])
+        assert row["speech_s"] + row["lead_s"] + row["tail_s"] == pytest.approx(row["audio_s"])
         assert row["started_at"] <= row["finished_at"]
         assert 0 < row["ttfa_s"] <= row["synth_s"] <= row["wall_s"]
         assert row["peak_dbfs"] == pytest.approx(-10, abs=0.1)

@@ -44,7 +44,7 @@ _PRIOR = 3.0  # what that is worth, in utterances
 _LEAST_PACE = 0.04
 #: Outliers are farther from the rest than that, in standard deviations, and without them
 #: the rest looks more alike than it is.
-_FAR, _TRIMMED = 2.7, 1.05
+_FAR, _TRIMMED = 2.2, 1.13
 #: What so many do is usual, however far it is from what most do.
 _MANY_DO = 0.12
 
@@ -83,8 +83,8 @@ _LEAD, _TAIL, _GAP, _LEVEL, _FLOOR, _END, _TOP, _DC, _HOLES, _CLICK = range(10)
 _SIGNS = (
     _Sign("dropouts", _HOLES, 1, 6, 1, 3),
     _Sign("clipped", _TOP, 1, 6, 0.7, 1.5),
-    _Sign("noisy", _FLOOR, 1, 6, 10, None),
-    _Sign("splice", _CLICK, 1, 4, 2.0, None),
+    _Sign("noisy", _FLOOR, 1, 6, 10, 20),
+    _Sign("splice", _CLICK, 1, 4, 1.5, None),
     _Sign("long_gap", _GAP, 1, 6, 0.8, None),
     _Sign("long_tail", _TAIL, 1, 6, 0.5, None),
     _Sign("long_lead", _LEAD, 1, 6, 0.5, None),
@@ -100,6 +100,8 @@ SIGNS = frozenset({*(it.reason for it in _SIGNS), "cut_end", "too_short", "too_l
 _LOUD_END_DB = -22.0
 #: ... and so much louder than ends usually are.
 _LOUDER_END_DB = 15.0
+#: But where there is noise all along, there is noise at the end.
+_OUT_OF_NOISE_DB = 6.0
 
 #: It is cut, too, if much of the silence that is usually there is missing.
 _SHORT_TAIL, _SHORTER_TAIL_S = 0.25, 0.12
@@ -109,12 +111,15 @@ _INAUDIBLE_DB = -45.0
 #: There is silence to be heard in so much speech, or in what is usually around it.
 _SPEECH_S, _SILENCE_S = 2.0, 0.1
 
+#: So much shorter or longer are silences that are played at another rate, at the least.
+_STRETCHED = 0.15
+
 #: Of the time that a script should take: less, or more, is surely not all of it, or something else.
 _SURELY_SHORT, _SURELY_LONG = 0.4, 2.5
 _SURELY_S = 1.0
-_ODD_SIGMAS, _SIGMAS, _SURE_SIGMAS = 1.3, 4.0, 8.0
+_ODD_SIGMAS, _STRETCHED_SIGMAS, _SIGMAS, _SURE_SIGMAS = 1.3, 2.0, 3.5, 8.0
 #: What is said for a digit may take that much longer or shorter, as a share.
-_LOOSE = 0.5
+_LOOSE = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,9 +268,10 @@ def _judge_unknown(said: Units, speed: float, measures: Measures) -> Judgement:
 def _judge(usual: _Usual, said: Units, measures: Measures) -> Judgement:
     fails, suspects = list[str](), list[str]()
     values = _signs(measures)
-    is_odd = _judge_pace(usual, said, _voiced_s(measures), fails, suspects)
+    is_odd = _judge_pace(usual, said, measures, fails, suspects)
     end, low_tail_s = values[_END], usual.lows[_TAIL]
-    is_loud = end > _LOUD_END_DB and end > usual.highs[_END] + _LOUDER_END_DB
+    is_loud = end > max(_LOUD_END_DB, usual.highs[_END] + _LOUDER_END_DB)
+    is_loud &= measures.end_dbfs > measures.floor_dbfs + _OUT_OF_NOISE_DB
     is_short = measures.tail_s < min(low_tail_s * _SHORT_TAIL, low_tail_s - _SHORTER_TAIL_S)
     if is_loud or is_short:
         (fails if is_loud and is_short else suspects).append("cut_end")
@@ -278,7 +284,7 @@ def _judge(usual: _Usual, said: Units, measures: Measures) -> Judgement:
         if place == _FLOOR and not _has_silence(usual, measures):
             continue
         is_sure = sign.surely is not None and away >= max(
-            sign.surely, 2 * sign.sigmas * usual.sigmas[sign.place]
+            sign.surely, 2 * sign.sigmas * usual.sigmas[place]
         )
         (fails if is_sure else suspects).append(sign.reason)
     if not fails and not suspects:
@@ -289,6 +295,20 @@ def _judge(usual: _Usual, said: Units, measures: Measures) -> Judgement:
     return Judgement("fail" if is_sure else "suspect", reasons)
 
 
+def _silences_are(usual: _Usual, measures: Measures, side: int) -> bool:
+    """Whether both silences around it are unusual: shorter if *side* is -1, longer if it is 1.
+
+    So they are where all of it is played at another rate.
+    """
+    around = ((measures.lead_s, _LEAD), (measures.tail_s, _TAIL))
+    for silence_s, place in around:
+        edge_s = usual.highs[place] if side > 0 else usual.lows[place]
+        away_s = (silence_s - edge_s) * side
+        if away_s < max(_STRETCHED * edge_s, _SIGMAS * usual.sigmas[place]):
+            return False
+    return True
+
+
 def _has_silence(usual: _Usual, measures: Measures) -> bool:
     """Whether noise could be told from speech: one word has nothing but speech in it."""
     around_s = usual.lows[_LEAD] + usual.lows[_TAIL]
@@ -296,19 +316,21 @@ def _has_silence(usual: _Usual, measures: Measures) -> bool:
 
 
 def _judge_pace(
-    usual: _Usual, said: Units, voiced_s: float, fails: list[str], suspects: list[str]
+    usual: _Usual, said: Units, measures: Measures, fails: list[str], suspects: list[str]
 ) -> bool:
     """Hold the time that was spoken against the time that the script should take.
 
     Returns:
         Whether it is a little odd at least: where something else is odd, too, that counts.
     """
+    voiced_s = _voiced_s(measures)
     expected_s, sigma_s = usual.expected_s(said.all), usual.sigma_s(said.all)
     loose_s = _LOOSE * usual.unit_s * said.loose
     away = abs(voiced_s - expected_s) - loose_s
-    if away < _SIGMAS * sigma_s:
-        return away > _ODD_SIGMAS * sigma_s
     is_short = voiced_s < expected_s
+    is_stretched = _silences_are(usual, measures, -1 if is_short else 1)
+    if away < (_STRETCHED_SIGMAS if is_stretched else _SIGMAS) * sigma_s:
+        return away > _ODD_SIGMAS * sigma_s
     ratio = (voiced_s + loose_s if is_short else voiced_s - loose_s) / max(expected_s, 0.1)
     is_far = ratio < _SURELY_SHORT if is_short else ratio > _SURELY_LONG
     is_sure = is_far and away > max(_SURELY_S, _SURE_SIGMAS * sigma_s)
