@@ -20,7 +20,7 @@ from batchtts.verify.listening import Ear
 REMEMBERED = 2000
 
 #: How far below what is usual for its voice speech may sound, on the scale from 1 to 5.
-_MOS_SUSPECT, _MOS_FAIL = 0.6, 1.2
+_MOS_SUSPECT, _MOS_FAIL = 1.5, 2.0
 _MOS_TIMES = 5.0  # of the usual spread
 
 _ENOUGH_DOUBTS = 2
