@@ -208,6 +208,7 @@ def test_long_stretches_without_a_fault_are_cut() -> None:
     [
         (spelling.seconds(0.0123), "12 ms"),
         (spelling.seconds(1.234), "1.23 s"),
+        (spelling.seconds(138), "2.3 min"),
         (spelling.seconds(600), "10 min"),
         (spelling.seconds(None), "–"),
         (spelling.clock(62.4), "1:02"),

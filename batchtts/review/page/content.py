@@ -187,7 +187,7 @@ def over_all(found: Survey, second: Second) -> list[Plot]:
         plots.spread("wall", "Total time of a row", found.wall.all, _UNKNOWN),
         plots.throughput(second.timeline),
         plots.in_flight(second.timeline),
-        plots.trouble(second.timeline, lacks),
+        plots.trouble(second.timeline, lacks, is_exact=bool(found.failed_attempts.by_code)),
         plots.ranked("reasons", "Why rows are in doubt", found.reasons)
         if found.reasons
         else plots.spread(

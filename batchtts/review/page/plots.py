@@ -206,15 +206,21 @@ def in_flight(timeline: Timeline | None) -> Plot:
     return plot
 
 
-def trouble(timeline: Timeline | None, lacks: str) -> Plot:
-    """Attempts that failed, and requests that were refused, by the time."""
+def trouble(timeline: Timeline | None, lacks: str, *, is_exact: bool) -> Plot:
+    """Attempts that failed, and requests that were refused, by the time.
+
+    Args:
+        is_exact: Whether it is known when attempts failed; otherwise retries are counted
+            when their rows ended.
+    """
     plot = Plot("trouble", "Retries and refusals over time")
     if timeline is None or lacks:
         plot.lacks = lacks or _NO_TIMES
         return plot
     retries, refusals = timeline.retries, timeline.refusals
     up, down = float(retries.max()), float(refusals.max())
-    told = spelling.plural(round(retries.sum()), "retry", "retries")
+    words = ("failed attempt", None) if is_exact else ("retry", "retries")
+    told = spelling.plural(round(retries.sum()), *words)
     refused = spelling.plural(round(refusals.sum()), "refusal")
     plot.about = f"{told}, {refused}."
     if up + down == 0:
@@ -230,7 +236,7 @@ def trouble(timeline: Timeline | None, lacks: str) -> Plot:
     plot.say(LEFT, ROWS[0], f"up: {told}" if is_both else told, "start", "value bad")
     plot.say(RIGHT, ROWS[0], f"down: {refused}" if is_both else refused, "end", "value warn")
     _tell_times(plot, timeline.clock)
-    plot.table = _times_table(timeline, "retries", [retries, refusals], "refusals")
+    plot.table = _times_table(timeline, words[1] or f"{words[0]}s", [retries, refusals], "refusals")
     return plot
 
 

@@ -40,7 +40,7 @@ def seconds(value: float | None) -> str:
         return f"{short(value * 1000, 2)} ms" if value else "0 s"
     if value < 100:
         return f"{short(value)} s"
-    return f"{value / 60:,.0f} min" if value < 100 * 60 else f"{value / 3600:,.1f} h"
+    return f"{short(value / 60, 2)} min" if value < 100 * 60 else f"{value / 3600:,.1f} h"
 
 
 def clock(value: float | None) -> str:
