@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import subprocess
 import tempfile
 import wave
 from collections import Counter, defaultdict
@@ -23,7 +24,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from batchtts.errors import AttemptError
+from batchtts.errors import AttemptError, Exit
 from batchtts.model import Judgement, Voice
 from batchtts.review.checks import Findings, check, examine, find_fault
 from batchtts.review.norms import Key, Norms
@@ -93,13 +94,19 @@ def speak(where: Path, scripts: Sequence[str], voice: Voice) -> list[Spoken]:
         writer.writerow(["id", "text"])
         writer.writerows((f"{number:05}", script) for number, script in enumerate(scripts))
     speaker = ("--provider", "local", "--voice", voice.name, "--quiet")
-    measure.run(measure.batchtts("run", manifest, "--out", out, *speaker))
+    command = [*map(str, measure.batchtts("run", manifest, "--out", out, *speaker))]
+    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    if done.returncode not in (Exit.DONE, Exit.SOME_FAILED):  # an engine may not know a text
+        raise RuntimeError(f"{' '.join(command)}: exit status {done.returncode}")
     return list(_heard(out, scripts))
 
 
 def _heard(out: Path, scripts: Sequence[str]) -> Iterator[Spoken]:
     for number, script in enumerate(scripts):
-        with wave.open(f"{out / 'wav' / f'{number:05}.wav'}") as file:
+        path = out / "wav" / f"{number:05}.wav"
+        if not path.exists():
+            continue
+        with wave.open(f"{path}") as file:
             yield Spoken(script, file.readframes(file.getnframes()), file.getframerate())
 
 
