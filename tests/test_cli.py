@@ -9,11 +9,13 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 import batchtts
 from batchtts.cli import COMMANDS
 from batchtts.cli.options import Option
+from batchtts.record.columns import results_schema
 from batchtts.run.spelling import spell_usd
 from batchtts.wire import registry
 from batchtts.wire.prices import AS_OF
@@ -288,6 +290,7 @@ def test_a_status_is_data_for_machines_and_for_people(here: Path) -> None:
         "taken_back": 0,
         "cost_usd": 0.0,
         "unpriced": 0,
+        "verdicts": {"pass": 3},
         "errors": {},
         "characters_sent": 14,
         "damaged_lines": 0,
@@ -296,6 +299,23 @@ def test_a_status_is_data_for_machines_and_for_people(here: Path) -> None:
     answer = ask("status", "m", here=here)
     assert "3 done, 0 failed; " in answer.out
     assert (answer.status, answer.err) == (0, "")
+
+
+def test_the_columns_of_results_are_told_with_their_units(here: Path) -> None:
+    told = json.loads(ask("status", "m", "--columns", "--json", here=here).out)
+    schema = results_schema(pa.schema([]))
+    assert told[: len(schema)] == [
+        {
+            "name": field.name,
+            "type": f"{field.type}",
+            "unit": field.metadata[b"unit"].decode(),
+            "about": field.metadata[b"about"].decode(),
+        }
+        for field in schema
+    ]
+    assert told[-1]["about"] == "as in the manifest"
+    table = ask("status", "m", "--columns", here=here).out.splitlines()
+    assert len(table) == 1 + len(told)
 
 
 def test_a_status_counts_what_was_taken_back(tmp_path: Path) -> None:
