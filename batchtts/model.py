@@ -73,7 +73,8 @@ class Measures(msgspec.Struct, frozen=True, array_like=True):
         clipped: Share of samples that are next to the highest or the lowest one.
         dc: What is constant in it, as a share of full scale.
         dropouts: Holes that begin or end within speech from one sample to the next.
-        click: How far its sharpest moment stands out of what is around it, as a ratio.
+        click: How far its sharpest moment stands out of what is around it, as a ratio; 0 until
+            somebody has looked.
     """
 
     speech_s: float
@@ -87,7 +88,7 @@ class Measures(msgspec.Struct, frozen=True, array_like=True):
     clipped: float
     dc: float
     dropouts: int
-    click: float
+    click: float = 0.0
 
 
 class Differences(msgspec.Struct, frozen=True, kw_only=True, array_like=True):

@@ -40,8 +40,8 @@ FLOORS = {name: floor for floor, names in enumerate(HOUSE) for name in names.spl
 
 #: No I/O, no clock, no chance.
 PURE = (
-    "audio.edges audio.join audio.measure audio.mpeg audio.ogg audio.pcm audio.riff errors hints"
-    " job.casting job.durations job.ping job.plan job.prints job.sharing lots model"
+    "audio.clicks audio.edges audio.join audio.measure audio.mpeg audio.ogg audio.pcm audio.riff"
+    " errors hints job.casting job.durations job.ping job.plan job.prints job.sharing lots model"
     " notices record.names review.alignment review.canary review.checks"
     " review.compare review.figures"
     " review.hearing review.likeness review.norms review.sounds review.units"

@@ -1,4 +1,4 @@
-"""What arithmetic alone can tell of speech: levels, silences, holes, clicks. Pure.
+"""What arithmetic alone can tell of speech: levels, silences, holes. Pure.
 
 Every utterance of a run comes through here, so samples are looked at in single precision,
 in blocks that fit a cache, and a handful of times each; everything else is about frames
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import log10
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -19,8 +19,7 @@ from batchtts.model import Measures
 #: What is digital silence, and quieter than anything that 16 bits can hold.
 NOTHING_DBFS = -120.0
 
-_CELLS_PER_S = 2000  # a click is shorter
-_FRAME = 20  # cells: 10 ms
+_FRAMES_PER_S = 100
 _BLOCK_S = 3
 
 #: Power against the loudest frames: what is heard as speech, and how far it stands out of hiss.
@@ -32,6 +31,8 @@ _LOUD = 10 ** (-20 / 10)
 #: Shorter silences are a part of speech: the closure of a p or a t.
 _PAUSE_FRAMES = 6
 
+#: The power of the highest samples against what is loud, in plain speech: 11 dB.
+_FAR_OUT = 10 ** (11 / 10)
 #: What is so near to the highest or the lowest sample is on top: 0.5 dB.
 _TOP = 10 ** (-0.5 / 20)
 
@@ -39,21 +40,8 @@ _HOLES = 200  # no more are looked for in one utterance
 #: Speech in the moment before a hole, or after it, against what is loud in it.
 _ABRUPT = 10 ** (-24 / 10)
 
-_CLICKS = 6  # places that are looked at in earnest
-_AROUND = 48  # cells before and behind them: two periods of a low voice
-#: A third difference below that is rounding.
-_ROUNDING = 40.0
-
 _Samples = np.ndarray[tuple[int], np.dtype[np.int16]]
 _Floats = np.ndarray[Any, np.dtype[np.float32]]
-
-
-class _Cells(NamedTuple):
-    """Sums over samples: of all, of their squares by frame, of what is sharp in each cell."""
-
-    total: float
-    squares: _Floats
-    sharp: _Floats
 
 
 def measure(pcm: bytes, sample_rate_hz: int) -> Measures:
@@ -66,14 +54,13 @@ def measure(pcm: bytes, sample_rate_hz: int) -> Measures:
         BadAudio: *pcm* ends in the middle of a sample.
     """
     samples = samples_of(pcm)
-    cell = max(round(sample_rate_hz / _CELLS_PER_S), 1)
-    frame = cell * _FRAME
+    frame = max(round(sample_rate_hz / _FRAMES_PER_S), 4)
     frame_s = frame / sample_rate_hz
     if samples.size < frame:
         return _of_next_to_nothing(samples, sample_rate_hz)
-    cells = _cells(samples, cell, sample_rate_hz)
-    mean = cells.total / samples.size
-    powers = np.maximum(cells.squares / np.float32(frame) - np.float32(mean * mean), 0)
+    total, squares = _sums(samples, frame, sample_rate_hz)
+    mean = total / samples.size
+    powers = np.maximum(squares / np.float32(frame) - np.float32(mean * mean), 0)
     order = np.sort(powers)
     loudest, quietest = float(order[-1 - order.size // 50]), float(order[order.size // 20])
     loud = float(order[np.searchsorted(order, loudest * _LOUD) :].mean())
@@ -92,10 +79,9 @@ def measure(pcm: bytes, sample_rate_hz: int) -> Measures:
         level_dbfs=_dbfs(loud),
         floor_dbfs=_dbfs(quietest),
         end_dbfs=_dbfs(float(last @ last) / last.size),
-        clipped=round(_share_on_top(samples, mean), 6),
+        clipped=round(_share_on_top(samples, mean, loud), 6),
         dc=round(mean / FULL_SCALE, 6),
         dropouts=_count_holes(samples, frame // 4, powers, loud * _ABRUPT),
-        click=round(_sharpest(samples, cells.sharp, cell), 2),
     )
 
 
@@ -122,30 +108,19 @@ def worst(measures: Sequence[Measures]) -> Measures:
     )
 
 
-def _cells(samples: _Samples, cell: int, sample_rate_hz: int) -> _Cells:
-    """Sum the samples up, as far as they fill frames."""
-    frame = cell * _FRAME
-    of_frame, of_cell = np.ones(frame, np.float32), np.ones(cell, np.float32)
+def _sums(samples: _Samples, frame: int, sample_rate_hz: int) -> tuple[float, _Floats]:
+    """Return the sum of all samples, and those of their squares in each whole frame."""
+    of_frame = np.ones(frame, np.float32)
     whole = samples.size // frame * frame
     step = max(_BLOCK_S * sample_rate_hz // frame, 1) * frame
-    total, squares, sharp = 0.0, list[_Floats](), list[_Floats]()
+    total, squares = 0.0, list[_Floats]()
     for start in range(0, whole, step):
-        block = samples[start : min(start + step, whole)]
-        floats = block.astype(np.float32)
+        floats = samples[start : min(start + step, whole)].astype(np.float32)
         total += float((floats.reshape(-1, frame) @ of_frame).sum(dtype=np.float64))
         np.multiply(floats, floats, out=floats)
         squares.append(floats.reshape(-1, frame) @ of_frame)
-        # Third differences: what is sharp in speech is left, vowels are not. They wrap
-        # around where hissing is at its loudest; all around is as sharp there.
-        block = samples[max(start - 3, 0) : start + block.size]
-        block = np.concatenate([np.full(3, block[0]), block]) if start == 0 else block
-        for _ in range(3):
-            block = block[1:] - block[:-1]
-        floats[:] = block
-        np.multiply(floats, floats, out=floats)
-        sharp.append(floats.reshape(-1, cell) @ of_cell)
     total += float(samples[whole:].sum(dtype=np.float64))
-    return _Cells(total, np.concatenate(squares), np.concatenate(sharp))
+    return total, np.concatenate(squares)
 
 
 def _silences(is_heard: np.ndarray[Any, np.dtype[np.bool_]]) -> tuple[int, int, int, int]:
@@ -161,9 +136,14 @@ def _silences(is_heard: np.ndarray[Any, np.dtype[np.bool_]]) -> tuple[int, int, 
     return first, last, int(between.max()), int(pauses.sum())
 
 
-def _share_on_top(samples: _Samples, mean: float) -> float:
-    """Share of samples that are as far out as can be: speech has its peaks for moments."""
+def _share_on_top(samples: _Samples, mean: float, loud: float) -> float:
+    """Share of samples that are as far out as can be: speech has its peaks for moments.
+
+    Where the highest stand far out of what is loud there are few of them, and none is counted.
+    """
     high, low = int(samples.max()), int(samples.min())
+    if min(high - mean, mean - low) ** 2 > loud * _FAR_OUT:
+        return 0.0
     highest = mean + (high - mean) * _TOP
     lowest = mean + (low - mean) * _TOP
     if high - low < 64:
@@ -186,15 +166,15 @@ def _count_holes(samples: _Samples, width: int, powers: _Floats, least: float) -
     first = samples[: count * width : width]
     is_flat = first == samples[width // 3 : count * width : width]
     is_flat &= first == samples[2 * width // 3 : count * width : width]
-    flat = np.flatnonzero(is_flat)
-    if not flat.size:
+    is_loud = np.append(powers > least / 5, False)  # a part of a frame may follow the last one
+    is_loud[1:] |= is_loud[:-1].copy()
+    near = is_loud.copy()
+    near[:-1] |= is_loud[1:]
+    if not (is_flat & np.repeat(near, 4)[:count]).any():
         return 0
+    flat = np.flatnonzero(is_flat)
     starts = flat[np.flatnonzero(np.diff(flat, prepend=-2) > 1)]
     ends = flat[np.flatnonzero(np.diff(flat, append=count + 1) > 1)] + 1
-    is_loud = np.append(
-        powers > least / 5, False
-    )  # the last frame may be followed by a part of one
-    is_loud[1:] |= is_loud[:-1].copy()
     is_near = is_loud[starts // 4] | is_loud[np.minimum((ends + 4) // 4, powers.size)]
     near = np.flatnonzero(is_near)[:_HOLES]
     places = zip((starts[near] * width).tolist(), (ends[near] * width).tolist(), strict=True)
@@ -223,33 +203,6 @@ def _power(samples: _Samples, around: np.int16) -> float:
     return float(floats @ floats) / floats.size if floats.size else 0.0
 
 
-def _sharpest(samples: _Samples, sharp: _Floats, cell: int) -> float:
-    """How far the sharpest moment stands out of all that is around it, as a ratio of amplitudes.
-
-    The pulses of a voice come again and again, a consonant lasts; where two pieces of
-    audio were put together there is one moment and no other.
-    """
-    around, half = cell * _AROUND, cell // 2
-    blocks = sharp.reshape(-1, _FRAME)
-    ratio = blocks.max(axis=1) / (blocks @ np.ones(_FRAME, np.float32) + np.float32(_ROUNDING**2))
-    count = min(_CLICKS, ratio.size)
-    chosen = np.argpartition(ratio, ratio.size - count)[ratio.size - count :]
-    places = (chosen * _FRAME + blocks[chosen].argmax(axis=1)) * cell + half
-    places = places[(places >= around) & (places + around + 3 <= samples.size)]
-    if not places.size:
-        return 0.0
-    there = samples[places[:, None] + np.arange(-around, around + 3)].astype(np.float32)
-    for _ in range(3):
-        there = there[:, 1:] - there[:, :-1]
-    np.abs(there, out=there)
-    middle = slice(around - cell - half, around + cell + half)
-    at = there[:, middle].argmax(axis=1) + middle.start
-    rows = np.arange(at.size)
-    most = there[rows, at]
-    there[rows[:, None], at[:, None] + np.arange(-half, half + 1)] = 0
-    return float((most / np.maximum(there.max(axis=1), _ROUNDING)).max())
-
-
 def _of_next_to_nothing(samples: _Samples, sample_rate_hz: int) -> Measures:
     mean = float(samples.mean()) if samples.size else 0.0
     power = float(samples.astype(np.float64).var()) if samples.size else 0.0
@@ -268,7 +221,6 @@ def _of_next_to_nothing(samples: _Samples, sample_rate_hz: int) -> Measures:
         clipped=0.0,
         dc=round(mean / FULL_SCALE, 6),
         dropouts=0,
-        click=0.0,
     )
 
 

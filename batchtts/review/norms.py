@@ -160,7 +160,7 @@ class _Learned:
             self.rows = np.concatenate([self.rows, np.empty_like(self.rows)])[:MANY]
         self.rows[self.count % len(self.rows)] = row
         self.count += 1
-        if self.count >= min(max(FEW, self.fitted * 1.2), self.fitted + 128):
+        if self.count >= min(max(FEW, self.fitted * 1.5), self.fitted + 128):
             self.fit()
 
     def fit(self) -> None:

@@ -60,7 +60,8 @@ def count(script: str, language: str = "") -> Units:
         capitals = sum(len(found[0]) for found in _ACRONYM.finditer(script))
         letters -= capitals
         loose += capitals * _CAPITAL
-    loose += sum(_SIGNS.get(each, 0.0) for each in script if not each.isalnum())
+    for sign in _SIGNS.keys() & set(script):
+        loose += _SIGNS[sign] * script.count(sign)
     plain = letters + _BREATH_UNITS * len(_BREATH.findall(script))
     if not script.isascii():
         plain += sum(_more(each) for each in script if each > "\u0e00")

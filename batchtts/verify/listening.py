@@ -10,6 +10,7 @@ from typing import Protocol
 import trio
 from msgspec.structs import replace
 
+from batchtts.audio.clicks import sharpest
 from batchtts.model import Differences, Heard, Result
 from batchtts.verify.sound import Stretch
 
@@ -107,7 +108,9 @@ class Listener:
         critic = self.critic if self.lacks_score(line) else None
         texts: list[str] = []
         scored: list[tuple[float, float]] = []
+        click = 0.0
         while (part := await _next(parts)) is not None:
+            click = max(click, await trio.to_thread.run_sync(sharpest, *part))
             if ear is not None:
                 texts.append(await ear.hear(*part, line.language))
             if critic is not None:
@@ -115,6 +118,8 @@ class Listener:
         if ear is not None:
             heard = await self._heard(ear, script, texts, line)
             line = replace(line, heard=heard, second=None)
+        if line.measures is not None:
+            line = replace(line, measures=replace(line.measures, click=click))
         if scored:
             mean = sum(each_s * mos for each_s, mos in scored) / sum(it for it, _ in scored)
             line = replace(line, mos=round(mean, 3))
