@@ -15,7 +15,7 @@ from batchtts.review import sounds
 from batchtts.review.alignment import Piece
 from batchtts.review.likeness import Likeness
 
-_MOST_CELLS = 40_000  # of a table of phonemes; larger stretches are measured by their length
+_MOST_CELLS = 12_000  # of a table of phonemes; larger stretches are measured by their length
 _MATCHED = 0.5  # taken off a gap for a phoneme in it that was heard
 _OTHER = 0.25  # or another in its place
 _BRIDGE = 3  # units of a word that is equal by chance between two that differ
@@ -121,7 +121,7 @@ class _Gaps:
             steps += [sounds.Step(0, 1, 1.0)] * (len(heard) - len(said))
         else:
             steps = sounds.align(said, heard)
-        self.lost += sum(step.cost for step in steps if step.said)
+        self.lost += sum(step.cost if step.heard else 1.0 for step in steps if step.said)
         amount, begin, end = _densest(steps, missing=True)
         place = "middle"
         if start + begin <= 1:

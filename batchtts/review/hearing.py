@@ -7,7 +7,7 @@ than what a recognizer gets wrong of good speech.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Literal
@@ -26,38 +26,72 @@ Reason = Literal[
     "words_differ",
 ]
 
-_ENOUGH = 20  # rows, from which on a voice is held against itself alone
 _MAD = 1.4826  # makes it a standard deviation where errors are normal
+_TIMES = 4.0  # spreads that a row may be off
+_ENOUGH = 10  # rows to find out that a voice is hard to understand
+_GOOD = 0.4  # share of rows that must be good, so that the others are not what is usual
+_SHORT = 12  # units; of less than that a single name may be half
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """From where on a figure is to be looked at by a person, and from where on it is wrong."""
+
+    suspect: float
+    fail: float
+
+
+# Units in one piece. Of good speech a recognizer hardly ever leaves out more than one, or a
+# weak word at an end; where 0.4 s are missing in the middle it leaves out four or five.
+_LETTERS = 2.0  # letters are more than phonemes, and spelled in more ways
+_MISSING = Scale(1.2, 3.7)
+_EDGE = Scale(1.9, 3.7)
+_ADDED = Scale(2.9, 9.0)
+_RATE = Scale(0.25, 0.6)
 
 
 @dataclass(frozen=True, slots=True)
 class Usual:
     """A figure that is usual, and how far from it rows commonly are."""
 
-    median: float
-    spread: float
+    median: float = 0.0
+    spread: float = 0.0
 
-    def limit(self, times: float, least: float) -> float:
-        """What is unusual: so many spreads off, and never less than that."""
-        return max(least, self.median + times * self.spread)
+    def moved(self, scale: Scale, times: float = 1.0) -> Scale:
+        """The scale for a voice of which this is usual: never less than for good speech.
+
+        Args:
+            times: By how much the scale is too short for what is measured.
+        """
+        scale = Scale(scale.suspect * times, scale.fail * times)
+        suspect = self.median + max(scale.suspect, _TIMES * self.spread)
+        return Scale(suspect, suspect + max(scale.fail - scale.suspect, _TIMES * self.spread))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Habits:
-    """What is usual for a voice: rates of errors, and the units of gaps."""
+    """What is usual for a voice: the rate of errors, and the longest gaps in units.
 
-    rows: int
-    rate: Usual
-    missing: Usual
-    added: Usual
+    Without anything it is good speech, against which few rows are held.
+    """
+
+    rows: int = 0
+    rate: Usual = Usual()
+    missing: Usual = Usual()
+    added: Usual = Usual()
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """A verdict, and why: the worst reason first."""
+    """A verdict, and why: the worst reason first.
+
+    Attributes:
+        severity: How bad it is, for an order: 1 and more is suspect, 2 and more has failed.
+    """
 
     verdict: Verdict
     reasons: tuple[Reason, ...] = ()
+    severity: float = 0.0
 
 
 def error_rate(figures: Figures) -> float:
@@ -66,60 +100,64 @@ def error_rate(figures: Figures) -> float:
 
 
 def learn(rows: Iterable[Figures]) -> Habits:
-    """Return what is usual for the rows of a voice.
+    """Return what is usual for a voice, from all its rows, damaged ones among them.
 
-    Few rows are held against what is usual for good speech: each that is wanting counts
-    as one without an error.
+    As long as four in ten rows are good by any measure, only good ones are learned from: a
+    run half of which is damaged is not what is usual. Otherwise it is the voice that is
+    hard to understand, or the recognizer that does not know it; a few rows do not say so.
     """
-    known = list(rows)
-    idle = max(0, _ENOUGH - len(known))
+    known = [row for row in rows if row.words]
+    good = [row for row in known if judge(row).verdict == "pass"]
+    chosen = good if len(good) >= max(_GOOD * len(known), 1) else known
+    if len(good) < len(chosen) < _ENOUGH or not chosen:
+        return Habits(rows=len(known))
     return Habits(
         rows=len(known),
-        rate=_usual([error_rate(it) for it in known], idle),
-        missing=_usual(
-            [max(it.missing_start, it.missing_middle, it.missing_end) for it in known], idle
-        ),
-        added=_usual([it.added for it in known], idle),
+        rate=_usual([error_rate(it) for it in chosen]),
+        missing=_usual([max(it.missing_start, it.missing_middle, it.missing_end) for it in chosen]),
+        added=_usual([it.added for it in chosen]),
     )
 
 
-def _usual(values: Sequence[float], idle: int) -> Usual:
-    padded = [*values, *[0.0] * idle]
-    middle = median(padded)
-    return Usual(middle, _MAD * median(abs(it - middle) for it in padded))
+def _usual(values: Sequence[float]) -> Usual:
+    middle = median(values)
+    return Usual(middle, _MAD * median(abs(it - middle) for it in values))
 
 
-#: Units that are missing or too many: what a person should hear, and what is surely wrong.
-_SUSPECT, _FAIL = 2.3, 3.7
-_TIMES = 4.0  # spreads
-
-
-def judge(figures: Figures, habits: Habits) -> Judgement:
+def judge(figures: Figures, habits: Habits = Habits()) -> Judgement:
     """Judge a row by what is usual for its voice."""
-    if not figures.words:
-        return Judgement("pass") if not figures.added else Judgement("suspect", ("words_added",))
     if figures.is_silent:
-        return Judgement("fail", ("nothing_heard",))
-    found: list[tuple[float, Reason]] = []  # 1 and above is suspect, 2 and above fails
-
-    def weigh(value: float, usual: Usual, reason: Reason) -> None:
-        suspect = usual.limit(_TIMES, _SUSPECT)
-        fail = max(_FAIL, suspect + _FAIL - _SUSPECT)
-        if value >= suspect:
-            found.append((min(1 + (value - suspect) / (fail - suspect), 9.0), reason))
-
-    weigh(figures.missing_middle, habits.missing, "words_missing")
-    weigh(figures.missing_start, habits.missing, "beginning_missing")
-    weigh(figures.missing_end, habits.missing, "end_missing")
-    weigh(figures.added, habits.added, "words_added")
-    if figures.repeated >= 2:
-        found.append((2.0, "words_repeated"))
-    if figures.found < 0.5:
-        found.append((9.5, "other_words"))
-    rate = error_rate(figures)
-    if rate * figures.units >= 3 and rate > habits.rate.limit(_TIMES, 0.15):
-        found.append((1.0, "words_differ"))
-    found.sort(reverse=True)
+        return Judgement("fail", ("nothing_heard",), 10.0)
+    found = sorted(_faults(figures, habits), reverse=True)
     worst = found[0][0] if found else 0.0
     verdict: Verdict = "fail" if worst >= 2 else "suspect" if worst >= 1 else "pass"
-    return Judgement(verdict, tuple(reason for _, reason in found))
+    return Judgement(verdict, tuple(dict.fromkeys(reason for _, reason in found)), worst)
+
+
+def _faults(figures: Figures, habits: Habits) -> Iterator[tuple[float, Reason]]:
+    """What is unusual, and how bad it is."""
+    times = _LETTERS if figures.per is None else 1.0
+    middle, edge = (habits.missing.moved(scale, times) for scale in (_MISSING, _EDGE))
+    added = habits.added.moved(_ADDED, times)
+    found: list[tuple[float, Reason]] = [
+        (_severity(figures.missing_middle, middle), "words_missing"),
+        (_severity(figures.missing_start, edge), "beginning_missing"),
+        (_severity(figures.missing_end, edge), "end_missing"),
+        (_severity(figures.added, added), "words_added"),
+    ]
+    is_short = figures.units < _SHORT
+    if figures.repeated:
+        found.append((8.5 if figures.repeated > 2 else 1.5, "words_repeated"))
+    if figures.words and figures.found < 0.5:
+        found.append((1.5 if is_short else 9.0, "other_words"))
+    elif not is_short:
+        rate = habits.rate.moved(_RATE)
+        found.append((_severity(error_rate(figures), rate), "words_differ"))
+    return (it for it in found if it[0] >= 1)
+
+
+def _severity(value: float, scale: Scale) -> float:
+    """1 where it is suspect, 2 where it has failed, 8 at most."""
+    if value < scale.suspect:
+        return 0.0
+    return min(1 + (value - scale.suspect) / (scale.fail - scale.suspect), 8.0)

@@ -30,7 +30,7 @@ class Likeness:
     def units(self, words: Sequence[str]) -> str:
         """The phonemes of words, or their letters."""
         if self._phonemize is None:
-            return "".join(words)
+            return _letters(words)
         return "".join(self._phonemize(word) or word for word in words)
 
     def cost(self, said: Sequence[str], heard: Sequence[str]) -> float:
@@ -48,10 +48,10 @@ class Likeness:
         """Whether two runs of words are the same to the ear, or mean the same."""
         if not said or not heard:
             return False
-        if "".join(said) == "".join(heard):
+        if _letters(said) == _letters(heard):
             return True
         if self._is_english and (
-            frozenset((*said, *heard)) in english.SAME or self._is_same_number(said, heard)
+            english.meaning(said) == english.meaning(heard) or self._is_same_number(said, heard)
         ):
             return True
         return self._phonemize is not None and sounds.are_alike(
@@ -67,3 +67,7 @@ class Likeness:
     def are_numbers(self, said: Sequence[str], heard: Sequence[str]) -> bool:
         """Whether all of these are words of which numbers are made."""
         return self._is_english and english.NUMBERS.issuperset((*said, *heard))
+
+
+def _letters(words: Sequence[str]) -> str:
+    return "".join(words).replace("'", "")

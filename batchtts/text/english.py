@@ -25,9 +25,6 @@ NUMBERS = frozenset(
 SCALES = frozenset("hundred thousand million billion trillion".split())
 COINS = frozenset("dollar dollars pound pounds euro euros".split())
 
-#: Pairs that one contraction stands for.
-SAME = frozenset((frozenset(("is", "has")), frozenset(("would", "had"))))
-
 #: With a full stop or without, and what is said; `st`, `no` and `in` are told by what follows.
 ABBREVIATIONS = {
     "dr": "doctor", "mr": "mister", "mrs": "missus", "ms": "miz", "prof": "professor",
@@ -75,6 +72,8 @@ _CONTRACTED = {
     "gonna": "going to", "wanna": "want to", "gotta": "got to", "'tis": "it is",
     "'twas": "it was", "'em": "them", "o'clock": "oclock", "c'mon": "come on",
 }  # fmt: skip
+# One contraction stands for both.
+_EITHER = {"has": "is", "had": "would"}
 _ENDINGS = {"'re": "are", "'ll": "will", "'ve": "have", "'d": "would"}
 
 _SINGLE = {
@@ -131,11 +130,21 @@ def expanded(word: str) -> list[str]:
         stem = word.removesuffix(ending)
         if stem and stem != word:
             return [*expanded(stem), said]
-    return [word.replace("'", "")]
+    return [word]
+
+
+def meaning(words: Sequence[str]) -> str:
+    """Return what words are without contractions, as letters: `it's` is `it is` or `it has`."""
+    whole = [part for word in words for part in expanded(word)]
+    return "".join(_EITHER.get(word, word) for word in whole).replace("'", "")
 
 
 def american(word: str) -> list[str]:
-    """Return a word as it is spelled in America, mostly."""
+    """Return a word as it is spelled in America, mostly.
+
+    Args:
+        word: In lower case, with straight apostrophes.
+    """
     single = _SINGLE.get(word)
     if single is not None:
         return single.split()

@@ -71,8 +71,9 @@ def normalize(text: str, language: str) -> list[Word]:
         language: A tag like ``en`` or ``pt-BR``; of any language.
 
     Returns:
-        Words of letters, in lower case. Their parts of the text are in order and either
-        the same or apart; what is between them, and hesitations, is in no part.
+        Words of letters, in lower case; in English with apostrophes within. Their parts of
+        the text are in order and either the same or apart; what is between them is in none,
+        nor are hesitations.
     """
     tongue = find_tongue(language)
     code = language.lower().replace("_", "-").partition("-")[0]
@@ -104,7 +105,7 @@ def _written(text: str, code: str) -> list[Edit]:
         edits += (
             Edit(*it.span(), f"{short[it[0][:-1].lower()]} ") for it in pattern.finditer(text)
         )
-    return list(_first(sorted(edits)))
+    return list(_first(sorted(edits, key=lambda it: (it.start, -it.end))))
 
 
 def _first(edits: Iterable[Edit]) -> Iterator[Edit]:
@@ -190,8 +191,7 @@ def _forms(written: str, code: str, tongue: Tongue | None) -> tuple[str, ...]:
     plain = unicodedata.normalize("NFKC", written).casefold()
     if code == "en":
         plain = _unaccented(plain)
-        words = [it for part in english.expanded(plain) for it in english.american(part)]
-        words = [it for it in words if it not in english.HESITATIONS]
+        words = [it for it in english.american(plain) if it not in english.HESITATIONS]
     else:
         words = plain.replace("'", " ").split()
     said: list[str] = []
@@ -199,8 +199,8 @@ def _forms(written: str, code: str, tongue: Tongue | None) -> tuple[str, ...]:
         if any(map(str.isdecimal, word)):
             said += _read(word, tongue)
         else:
-            said += ("".join(it) for it in _RUNS.findall("".join(filter(_is_letter, word))))
-    return tuple(said)
+            said.append("".join(it for it in word if _is_letter(it) or it == "'").strip("'"))
+    return tuple(filter(None, said))
 
 
 def _is_letter(character: str) -> bool:
