@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from batchtts.model import Differences
 from batchtts.review import hearing, phonemes
 from batchtts.review.compare import compare
-from batchtts.review.figures import Figures
-from batchtts.review.hearing import Habits, Judgement, Usual, judge, learn
+from batchtts.review.hearing import Habits, Opinion, Usual, judge, learn
 
 ROWS = json.loads(Path(__file__).with_name("heard.json").read_text(encoding="utf-8"))
 
 
-def figures(script: str, transcript: str, *, by_ear: bool = True) -> Figures:
+def figures(script: str, transcript: str, *, by_ear: bool = True) -> Differences:
     if by_ear:
         pytest.importorskip("hibari")
     ear = phonemes.english() if by_ear else None
@@ -89,11 +89,11 @@ def test_a_short_row_is_judged_by_its_sounds(script: str, heard: str, verdict: s
 
 
 def test_without_words_in_the_script_nothing_need_be_heard() -> None:
-    assert judge(figures("…", "")) == Judgement("pass")
+    assert judge(figures("…", "")) == Opinion("pass")
 
 
-def row(*, missing: float = 0.0, per: float = 0.0) -> Figures:
-    return Figures(
+def row(*, missing: float = 0.0, per: float = 0.0) -> Differences:
+    return Differences(
         words=12, heard=12, units=40, wer=per, cer=per, per=per, found=1 - per,
         missing_start=0.0, missing_middle=missing, missing_end=0.0, added=0.0, repeated=0,
     )  # fmt: skip

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from batchtts.errors import SettingsError
-from batchtts.model import Differences as Figures
+from batchtts.model import Differences
 from batchtts.review import alignment
 from batchtts.review.alignment import Kind, Piece
 from batchtts.review.figures import measure
@@ -45,7 +45,7 @@ class Comparison:
     """
 
     spans: tuple[Span, ...]
-    figures: Figures
+    figures: Differences
 
     @property
     def wer(self) -> float:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 
-from batchtts.model import Differences as Figures
+from batchtts.model import Differences
 from batchtts.review import sounds
 from batchtts.review.alignment import Piece
 from batchtts.review.likeness import Likeness
@@ -24,7 +24,7 @@ _SHORT_PASSAGE = 3  # words in a row that are a passage
 
 def measure(
     said: Sequence[str], heard: Sequence[str], pieces: Sequence[Piece], likeness: Likeness
-) -> Figures:
+) -> Differences:
     """Measure what differs between the words of a script and those that were heard."""
     places = [0, *accumulate(len(likeness.units([word])) for word in said)]
     regions = list(_regions(pieces, places))
@@ -36,7 +36,7 @@ def measure(
         gaps.note(start, likeness.units(said[first.start : last.end]), others)
     words, characters, phonemes = _errors(said, heard, regions, likeness)
     per = phonemes / max(places[-1], 1) if likeness.has_phonemes else None
-    return Figures(
+    return Differences(
         words=len(said),
         heard=len(heard),
         units=places[-1],

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Literal
 
-from batchtts.model import Differences as Figures
-from batchtts.model import Verdict
+from batchtts.model import Differences, Verdict
 
 Reason = Literal[
     "nothing_heard",
@@ -82,7 +81,7 @@ class Habits:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class Opinion:
     """A verdict, and why: the worst reason first.
 
     Attributes:
@@ -94,12 +93,12 @@ class Judgement:
     severity: float = 0.0
 
 
-def error_rate(figures: Figures) -> float:
+def error_rate(figures: Differences) -> float:
     """Errors per phoneme, or per character where phonemes are not known."""
     return figures.cer if figures.per is None else figures.per
 
 
-def learn(rows: Iterable[Figures]) -> Habits:
+def learn(rows: Iterable[Differences]) -> Habits:
     """Return what is usual for a voice, from all its rows, damaged ones among them.
 
     As long as four in ten rows are good by any measure, only good ones are learned from: a
@@ -124,17 +123,17 @@ def _usual(values: Sequence[float]) -> Usual:
     return Usual(middle, _MAD * median(abs(it - middle) for it in values))
 
 
-def judge(figures: Figures, habits: Habits = Habits()) -> Judgement:
+def judge(figures: Differences, habits: Habits = Habits()) -> Opinion:
     """Judge a row by what is usual for its voice."""
     if figures.is_silent:
-        return Judgement("fail", ("nothing_heard",), 10.0)
+        return Opinion("fail", ("nothing_heard",), 10.0)
     found = sorted(_faults(figures, habits), reverse=True)
     worst = found[0][0] if found else 0.0
     verdict: Verdict = "fail" if worst >= 2 else "suspect" if worst >= 1 else "pass"
-    return Judgement(verdict, tuple(dict.fromkeys(reason for _, reason in found)), worst)
+    return Opinion(verdict, tuple(dict.fromkeys(reason for _, reason in found)), worst)
 
 
-def _faults(figures: Figures, habits: Habits) -> Iterator[tuple[float, Reason]]:
+def _faults(figures: Differences, habits: Habits) -> Iterator[tuple[float, Reason]]:
     """What is unusual, and how bad it is."""
     times = _LETTERS if figures.per is None else 1.0
     middle, edge = (habits.missing.moved(scale, times) for scale in (_MISSING, _EDGE))
