@@ -120,8 +120,8 @@ def table(hows: Sequence[str], stages: Mapping[str, Verdicts]) -> Iterator[str]:
     yield _line("rows", [f"{sum(chosen)}" for chosen in kinds.values()])
     for stage, verdicts in stages.items():
         yield _line(stage, [_share(chosen, verdicts) for chosen in kinds.values()])
-    verdicts = Counter(list(stages.values())[-1].values())
-    yield f"verdicts at the end: {', '.join(f'{n} {it}' for it, n in verdicts.most_common())}"
+    last = Counter(list(stages.values())[-1].values())
+    yield f"verdicts at the end: {', '.join(f'{n} {it}' for it, n in last.most_common())}"
     promised = ", ".join(f"{stage} {share:.0%}" for stage, share in CAUGHT.items())
     yield f"promised: {promised}; false alarms {FALSE_ALARMS:.0%}"
 
