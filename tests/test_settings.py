@@ -111,6 +111,7 @@ def test_a_job_file_may_say_everything() -> None:
         verify = true
         recognizer = "together"
         recognizer_endpoint = "wss://host:8766"
+        recognizer_model = "openai/whisper-large-v3"
         second_recognizer = "none"
         whisper_model = "base"
         mos = true

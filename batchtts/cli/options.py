@@ -55,7 +55,7 @@ class Number(click.FloatRange):
         return number
 
 
-COLUMNS = ("id", "text", "voice", "model", "language", "speed", "speaker")
+COLUMNS = ("id", "text", "voice", "model", "language", "speed", "speaker", "canary")
 
 
 class Columns(click.ParamType[dict[str, str]]):
@@ -279,6 +279,7 @@ reviewing = _adding(
         metavar="URL",
         help="ws:// or wss:// address in place of the recognizer's own.",
     ),
+    _reviewing("--recognizer-model", metavar="NAME", help="Model that hears.  [default: its own]"),
     _reviewing(
         "--retakes",
         type=Whole(0, 100),

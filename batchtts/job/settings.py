@@ -73,7 +73,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         prune: Remove the audio of rows that the manifest has no longer.
         dedup: Rows with the same script, voice and settings are spoken once.
         verify: Whether what was spoken is heard, and judged by that.
-        recognizer, recognizer_endpoint: Who hears; see ``batchtts transcribe --help``.
+        recognizer, recognizer_endpoint, recognizer_model: Who hears; see ``batchtts verify
+            --help``.
         second_recognizer: Who is asked before a row fails; ``none`` is nobody.
         whisper_model: Of faster-whisper: a directory, or a name that it knows.
         mos: Whether it is said how natural each row sounds.
@@ -128,6 +129,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     verify: bool = False
     recognizer: str = "local"
     recognizer_endpoint: str | None = None
+    recognizer_model: str | None = None
     second_recognizer: str | None = None
     whisper_model: str | None = None
     mos: bool = False

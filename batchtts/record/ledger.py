@@ -124,9 +124,17 @@ class Ledger:
     @property
     def tail(self) -> str:
         """The checksum of the last line, in a snapshot or not."""
-        if not self.unfolded_bytes:
+        return self.tail_at(self.mark)
+
+    def tail_at(self, mark: int) -> str:
+        """The checksum of the line that came last when the mark was this one."""
+        back = self.mark - mark
+        if self.unfolded_bytes == back:
             return self.head.tail if self.head is not None else ""
-        return os.pread(self._descriptor, *lines.seal_at(self.size_bytes)).decode(errors="replace")
+        if not 0 <= back < self.unfolded_bytes:
+            return ""  # it is in a snapshot, or was never here
+        seal = lines.seal_at(self.size_bytes - back)
+        return os.pread(self._descriptor, *seal).decode(errors="replace")
 
     @property
     def unfolded_bytes(self) -> int:

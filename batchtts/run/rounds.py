@@ -42,7 +42,9 @@ def audition_of(job: Job, environment: Mapping[str, str]) -> Audition | None:
     """Who is to listen to what a job has spoken; None if nobody is."""
     if not (job.verify or job.mos):
         return None
-    wish = Wish(recognizer=job.recognizer, endpoint=job.recognizer_endpoint)
+    wish = Wish(
+        recognizer=job.recognizer, endpoint=job.recognizer_endpoint, model=job.recognizer_model
+    )
     return Audition(
         ear=wish if job.verify else None,
         second=job.second_recognizer,

@@ -16,9 +16,9 @@ import pyarrow.parquet as pq
 
 from batchtts.errors import OutputBroken
 from batchtts.job.columns import as_text
-from batchtts.job.plan import Ints, Past
+from batchtts.job.plan import DONE, Ints, Past
 from batchtts.model import Result
-from batchtts.record.amendment import amend, opened
+from batchtts.record.amendment import News, amend, opened
 from batchtts.record.ledger import Ledger
 from batchtts.record.scripts import script_column
 from batchtts.record.store import Layout
@@ -69,9 +69,10 @@ class Corpus:
             LedgerBroken: it cannot be understood.
         """
         past = recall(ledger).past
-        with opened(layout, mark=ledger.mark) as file:
+        with opened(layout) as file:
+            news = News.of(layout, ledger, file)
             column = script_column(file)
-            addresses = _addresses(file, past)
+            addresses = _addresses(file, past, news)
             audio_s, shared = _audio(file)
         count = int(np.count_nonzero(addresses >= 0))
         return cls(layout, ledger, count, audio_s, column, addresses, past, shared)
@@ -83,7 +84,7 @@ class Corpus:
     def items(self) -> Iterator[list[Item]]:
         """Yield the rows that have audio, in the order of the results, some at a time."""
         first = 0
-        with opened(self.layout, mark=None) as file:
+        with opened(self.layout) as file:
             names = list(dict.fromkeys(["id", self._column]))
             for batch in file.iter_batches(_AT_ONCE, columns=names):
                 places = first + np.flatnonzero(self._addresses[first : first + len(batch)] >= 0)
@@ -96,7 +97,7 @@ class Corpus:
 
     def failed(self, codes: Collection[str]) -> dict[str, int]:
         """Return rows that have failed for one of these reasons, and how often they were spoken."""
-        with opened(self.layout, mark=None) as file:
+        with opened(self.layout) as file:
             ids = [
                 row_id
                 for batch in file.iter_batches(columns=["id", "status", "error_code"])
@@ -135,13 +136,18 @@ def _item(place: int, script: str | None, line: Result | None) -> Item:
     return Item(place, line.spoken or script or "", line)
 
 
-def _addresses(file: pq.ParquetFile, past: Past) -> Ints:
+def _addresses(file: pq.ParquetFile, past: Past, news: News) -> Ints:
     found = [np.empty(0, np.int64)]
-    for batch in file.iter_batches(columns=["id", "status"]):
+    for batch in file.iter_batches(columns=["id", "status", "sha256"]):
         hashes = np.fromiter(map(hash, batch["id"].to_pylist()), np.int64, len(batch))
         at = past.find(hashes)
         is_done = batch["status"].to_numpy(zero_copy_only=False) == "done"
-        found.append(np.where(is_done & (at >= 0), past.addresses[at], -1))
+        addresses = np.full(len(batch), -1, np.int64)
+        has_audio = np.flatnonzero(is_done & (at >= 0))
+        has_audio = has_audio[past.kinds[at[has_audio]] == DONE]
+        addresses[has_audio] = past.addresses[at[has_audio]]
+        news.check(batch, addresses)
+        found.append(addresses)
     return np.concatenate(found)
 
 
