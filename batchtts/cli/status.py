@@ -112,7 +112,7 @@ def _tell_columns(out: Path, *, as_json: bool) -> None:
     from batchtts.record.amendment import opened
     from batchtts.record.store import Layout
 
-    with opened(Layout(out), mark=None) as file:
+    with opened(Layout(out)) as file:
         told = [
             _column(field.name, field.type, field.metadata or {}) for field in file.schema_arrow
         ]
