@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -47,7 +46,7 @@ def spoken(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def here(spoken: Path, tmp_path: Path) -> Iterator[Path]:
+def here(spoken: Path, tmp_path: Path) -> Path:
     """A finished job of its own, and nothing that looks newer than it is."""
     for path in spoken.rglob("*"):
         target = tmp_path / path.relative_to(spoken)
@@ -55,7 +54,7 @@ def here(spoken: Path, tmp_path: Path) -> Iterator[Path]:
             target.mkdir(exist_ok=True)
         else:
             target.write_bytes(path.read_bytes())
-    yield tmp_path
+    return tmp_path
 
 
 def listen(out: Path, audition: Audition = TONE) -> Outcome:
