@@ -83,6 +83,8 @@ def verify(out: Path, quiet: bool, as_json: bool, **flags: Any) -> int:  # noqa:
     elif not quiet:
         for line in _closing_lines(out, outcome):
             click.echo(line, err=True)
+    if outcome.broken is not None:
+        raise outcome.broken
     if outcome.stopped_by is not None:
         return 128 + outcome.stopped_by
     is_bad = outcome.tally.verdict["fail"] or outcome.verified.unheard

@@ -143,6 +143,12 @@ def results_schema(carried: pa.Schema) -> pa.Schema:
     return pa.schema([*_OWN, *theirs], metadata=metadata)
 
 
+def carried_as(carried: pa.Schema, name: str) -> str:
+    """The name that a column of the manifest has in the results."""
+    found: str = results_schema(carried).names[len(_OWN) + carried.get_field_index(name)]
+    return found
+
+
 def _free_name(name: str, taken: set[str]) -> str:
     """The name that a manifest's column has in the results."""
     if name not in _NAMES:

@@ -131,7 +131,9 @@ def _complaint(summary: Summary) -> str:
     if summary.exit_code in (Exit.INTERRUPTED, Exit.TERMINATED):
         told = "interrupted" if summary.exit_code == Exit.INTERRUPTED else "terminated"
         return f"{told}: {summary.pending:,} of {summary.rows:,} rows left"
-    return f"{summary.failed:,} of {summary.rows:,} rows failed"
+    told = f"{summary.failed:,} of {summary.rows:,} rows failed"
+    failing = summary.verdicts.get("fail", 0)
+    return f"{told}, and {failing:,} are not what their scripts say" if failing else told
 
 
 def _name(directory: Path) -> str:

@@ -238,6 +238,11 @@ class Agenda:
         self.plan.close(np.flatnonzero(again & was_done & ~self.chosen))
         self.again = again & was_done & self.chosen
 
+    def concerned(self) -> Ints | None:
+        """hash() of the ids of the rows that this run is about; None if it is about all."""
+        is_about_all = not (self.job.again or self.job.sample)
+        return None if is_about_all else self.manifest.id_hashes[self.chosen]
+
     def keep(self) -> int:
         """Rows that were to be spoken again and are not have what they had; return how many."""
         rows = np.flatnonzero(self.again & (self.plan.kinds == CHANGED))

@@ -24,9 +24,10 @@ from batchtts.record.ledger import Ledger
 from batchtts.record.lines import Header
 from batchtts.record.pieces import Pieces, folder_of
 from batchtts.record.store import Store
+from batchtts.run.accounts import Awaited, Spoken
 from batchtts.run.agenda import Agenda
 from batchtts.run.figures import Figures
-from batchtts.run.mending import conclusion, lightened, spent
+from batchtts.run.mending import conclusion, lightened, spent, whole
 from batchtts.run.notes import unspoken
 from batchtts.run.progress import counting
 from batchtts.run.worker import Segment, Weighed
@@ -38,48 +39,6 @@ SHARED_AT_ONCE = 256
 
 #: Rows that are gone and are taken back, at a time.
 PRUNED_AT_ONCE = 8192
-
-
-@dataclass(slots=True)
-class Spoken:
-    """What this run has done so far."""
-
-    rows: int = 0
-    shared: int = 0
-    kept: int = 0  # rows that were to be spoken again, failed, and have the audio that they had
-    audio_s: float = 0.0
-    characters: int = 0
-    cost_usd: float = 0.0
-    attempts: int = 0
-    segments: int = 0
-    refusals: int = 0
-
-
-@dataclass(slots=True)
-class Awaited:
-    """Audio that rows are still to get from others, which may lose it before.
-
-    Attributes:
-        addresses: Of the ledger lines about it, ascending.
-        last: For each how many rows are served when nobody waits for it any more.
-        served: Rows that have theirs, or hold it.
-    """
-
-    addresses: Ints
-    last: Ints
-    served: int = 0
-
-    @classmethod
-    def of(cls, addresses: Sequence[int] | Ints) -> Awaited:
-        """Rows will be served in the order of *addresses*."""
-        wanted = np.asarray(addresses, dtype=np.int64)
-        found, from_end = np.unique(wanted[::-1], return_index=True)
-        return cls(found, len(wanted) - from_end)
-
-    def __contains__(self, address: int) -> bool:
-        at = int(np.searchsorted(self.addresses, address))
-        is_known = at < len(self.addresses) and self.addresses[at] == address
-        return bool(is_known and self.last[at] > self.served)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -138,8 +97,7 @@ class Books:
         addresses = await trio.to_thread.run_sync(self._keep, segments, told)
         for segment, result, address in zip(segments, told, addresses, strict=True):
             row = segment.part.reading.utterance.row
-            self.spoken.characters += result.characters_sent
-            self.spoken.cost_usd += result.cost_usd or 0.0
+            self.spoken.pay(result)
             self.agenda.plan.restate(row, address, result.characters_sent, result.cost_usd)
             take = take_of(self.name, row)
             self.begun.tell(take, result.take_characters, result.take_usd)
@@ -154,14 +112,14 @@ class Books:
         for each, address in zip(kept, addresses, strict=True):
             row, result = each.take.utterance.row, each.result
             self.spoken.kept += 1
-            self.spoken.characters += result.characters_sent
-            self.spoken.cost_usd += result.cost_usd or 0.0
+            self.spoken.end(each.take.result)
+            self.spoken.pay(result)
             self.agenda.plan.restate(row, address, result.characters_sent, result.cost_usd)
             self.figures.keep(each.take.result)
         self.begun.settle(take_of(self.name, each.take.utterance.row) for each in kept)
 
     def _drop(self, kept: Sequence[Kept]) -> list[int]:
-        addresses = self.ledger.append([each.result for each in kept])
+        addresses = self.ledger.append([whole(self.ledger, each.result) for each in kept])
         for each in kept:
             if each.take.file is not None:
                 with disk.telling(self.store.layout.root):
@@ -174,6 +132,10 @@ class Books:
         plan = self.agenda.plan
         [last] = self.ledger.results([max(int(plan.addresses[row]), int(plan.replaces[row]))])
         return last
+
+    def holds(self, row: int) -> bool:
+        """Whether a row that is spoken again has audio meanwhile, which it may keep."""
+        return bool(self.agenda.again[row])
 
     def _keep(self, segments: Sequence[Segment], told: Sequence[Result]) -> list[int]:
         self.pieces.publish([segment.piece for segment in segments if not segment.part.is_spoiled])
@@ -199,11 +161,12 @@ class Books:
 
     def _leaves_all(self, take: Take) -> bool:
         """Whether a row stays what it was: it was left, or has good audio and got no other."""
-        failed_again = take.result.status == "failed" and self.agenda.again[take.utterance.row]
+        failed_again = take.result.status == "failed" and self.holds(take.utterance.row)
         if failed_again:
             self.spoken.kept += 1
+            self.spoken.end(take.result)
             self.figures.keep(take.result)
-        return take.result.status == "pending" or bool(failed_again)
+        return take.result.status == "pending" or failed_again
 
     def _commit(
         self, takes: Sequence[Take], corrections: Sequence[Correction]
@@ -217,8 +180,15 @@ class Books:
             if take.file is not None:
                 self.pieces.drop(folder_of(take.utterance.id))
         if corrections:  # of takes that may be among these
-            addresses += self._correct([correction.result for correction in corrections])
+            taken = {take.utterance.row: take.result for take in takes}
+            addresses += self._correct([self._counted(it, taken.get(it.row)) for it in corrections])
         return results, addresses
+
+    def _counted(self, correction: Correction, taken: Result | None) -> Result:
+        """What is to be said of a row, with how often it was spoken."""
+        last = taken or self.had(correction.row)
+        takes = last.takes if last is not None else 1
+        return msgspec.structs.replace(correction.result, takes=takes, kept_take=takes)
 
     def _correct(self, failed: Sequence[Result]) -> list[int]:
         """Rows were recorded as done and are not: remove their audio, and say so."""
@@ -229,13 +199,9 @@ class Books:
         return self.ledger.append(failed)
 
     def _count(self, row: int, result: Result, address: int) -> None:
-        spoken = self.spoken
-        spoken.audio_s += result.audio_s or 0.0
-        spoken.characters += result.characters_sent
-        spoken.cost_usd += result.cost_usd or 0.0
-        spoken.attempts += result.attempts
-        spoken.segments += min(result.segments, result.attempts)
-        spoken.refusals += result.refusals
+        self.spoken.audio_s += result.audio_s or 0.0
+        self.spoken.end(result)
+        self.spoken.pay(result)
         self._settle(row, result, address)
         self.figures.add(result)
         self.agenda.plan.spend(row, result.characters_sent, result.cost_usd)
@@ -374,8 +340,7 @@ class Books:
         told = [(row, end) for row, end in zip(rows, ends, strict=True) if end is not None]
         addresses = self.ledger.append(end for _, end in told) if told else []
         for (row, end), address in zip(told, addresses, strict=True):
-            self.spoken.characters += end.characters_sent
-            self.spoken.cost_usd += end.cost_usd or 0.0
+            self.spoken.pay(end)
             plan.restate(row, address, end.characters_sent, end.cost_usd)
         self.begun.clear()
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import batchtts
 from batchtts.errors import Exit
 from batchtts.record.tally import Tally
+from batchtts.run.accounts import Spoken
 from batchtts.run.overview import Overview
 from batchtts.run.rounds import Rounds
 from batchtts.run.summary import Alert, Summary
@@ -22,6 +23,12 @@ _LEAVING = ("sample", "again")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Closing:
     """What there is to say of a run when it has ended.
+
+    A run that verifies ends with status 3 as long as a row fails, be it that there is no
+    audio, or that this is not what the script says: whoever is called at night wants to know
+    of both. Only the former are in failed.parquet, which is a manifest of what is to be
+    spoken; the others are done, and named in the results and in the report. A run that does
+    not verify has nothing to say of what an earlier one has heard.
 
     Attributes:
         rounds: What came after speaking; None if nothing did.
@@ -38,7 +45,8 @@ class Closing:
         """Put the run in figures."""
         work, tally, spoken = self.work, self.tally, self.work.books.spoken
         rounds, overview = self.rounds, Overview.of(work.layout.results)
-        retake_usd = rounds.spent_usd if rounds else 0.0
+        again = rounds.spoken if rounds else Spoken()
+        attempts = spoken.attempts + again.attempts
         return Summary(
             manifest=str(work.job.manifest),
             out=str(work.layout.root),
@@ -57,17 +65,17 @@ class Closing:
             rtf=overview.rtf,
             audio_s=round(tally.audio_s, 3),
             spoken_audio_s=round(spoken.audio_s, 3),
-            characters_sent=spoken.characters + (rounds.characters if rounds else 0),
-            spent_usd=round(spoken.cost_usd + retake_usd, 6),
+            characters_sent=spoken.characters + again.characters,
+            spent_usd=round(spoken.cost_usd + again.cost_usd, 6),
             estimated_usd=round(work.estimated_usd, 6),
             cost_usd=round(tally.cost_usd, 6),
             unpriced=tally.unpriced,
-            attempts=spoken.attempts,
-            retries=spoken.attempts - spoken.segments,
-            refusals=spoken.refusals,
+            attempts=attempts,
+            retries=attempts - spoken.segments - again.segments,
+            refusals=spoken.refusals + again.refusals,
             heard=rounds.heard if rounds else 0,
-            retakes=rounds.taken if rounds else 0,
-            retake_usd=round(retake_usd, 6),
+            retakes=again.takes,
+            retake_usd=round(again.cost_usd, 6),
             alerts=tuple(self.alerts),
             limit=self._limit,
             wall_s=round(wall_s, 3),

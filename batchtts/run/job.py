@@ -15,6 +15,7 @@ from batchtts.job.settings import Job, check
 from batchtts.job.speaker import Speaker, find_speaker
 from batchtts.notices import notice
 from batchtts.record import disk
+from batchtts.record.columns import carried_as
 from batchtts.record.ledger import Ledger
 from batchtts.record.store import Layout, occupy
 from batchtts.run.aftermath import Aftermath, aftermath
@@ -60,6 +61,8 @@ def _run(job: Job, environment: Mapping[str, str], progress: Progress, after: Af
     began_at, started_at = time.monotonic(), time.time()
     speaker = find_speaker(job, environment)
     audition = audition_of(job, environment)
+    if audition is not None:
+        audition.check()
     other = find_other(job, speaker, environment)
     if job.record is not None:
         prepare(job.record)
@@ -93,6 +96,7 @@ def _run(job: Job, environment: Mapping[str, str], progress: Progress, after: Af
                 progress=progress,
                 budget=work.speech.budget,
                 began_at=began_at,
+                chosen=work.agenda.concerned(),
             )
             tally = rounds.go()
             broken = rounds.broken
@@ -110,9 +114,10 @@ def _run(job: Job, environment: Mapping[str, str], progress: Progress, after: Af
 
 def _alerts(work: Work, started_at: float) -> list[Alert]:
     """Look at the canaries, if the manifest has any, and say which do not sound as they did."""
-    column = work.agenda.manifest.columns.canary
-    if column is None:
+    manifest = work.agenda.manifest
+    if manifest.columns.canary is None:
         return []
+    column = carried_as(manifest.schema, manifest.columns.canary)
     alerts = []
     for row_id, it in look(work.layout, work.ledger, column, since=started_at):
         alerts.append(Alert(id=row_id, what=it.what, value=it.value, usual=it.usual, band=it.band))

@@ -107,17 +107,17 @@ def conclusion(ledger: Ledger, rest: Sent | None, last: Result | None) -> Result
         rest: What the ledger does not tell of, if anything.
         last: The last line about the row.
     """
-    whole = _whole(ledger, last)
+    full = None if last is None else whole(ledger, last)
     if rest is not None and rest.characters_sent:
-        return spent(rest, whole)
-    if whole is None or whole is last:
+        return spent(rest, full)
+    if full is None or full is last:
         return None
-    return msgspec.structs.replace(whole, characters_sent=0, cost_usd=0.0)
+    return msgspec.structs.replace(full, characters_sent=0, cost_usd=0.0)
 
 
-def _whole(ledger: Ledger, last: Result | None) -> Result | None:
+def whole(ledger: Ledger, last: Result) -> Result:
     """A line with the words and cues that it has left to an earlier one."""
-    if last is None or last.more_at is None:
+    if last.more_at is None:
         return last
     more = None
     with suppress(LedgerBroken):  # lines that were damaged were taken out: all have moved

@@ -107,6 +107,7 @@ class Reading:
         prints: Fingerprints,
         *,
         word_timestamps: bool = False,
+        take: str = "",
     ) -> Reading:
         """Begin to read a row, or go on where an earlier run has ended.
 
@@ -114,6 +115,7 @@ class Reading:
             limit: Characters of a segment.
             prints: By which segments of earlier runs are known again.
             word_timestamps: Whether what was spoken without them is to be spoken again.
+            take: Of a row that has audio: only segments of the same take are of any use.
         """
         script, voice, spoken = utterance.script, utterance.voice, said.rendering.spoken
         if len(spoken) <= limit and not said.turns:
@@ -126,7 +128,7 @@ class Reading:
         if spoken != script or said.turns:
             reading.spoken = " ".join(piece.text for piece in pieces)
         if len(pieces) > 1:
-            texts = (f"{piece.text}{said.readings}" for piece in pieces)
+            texts = (f"{piece.text}{said.readings}{take}" for piece in pieces)
             asked = zip(texts, voices, strict=True)
             names = names_of([prints.segment(*each, utterance.speed) for each in asked])
             reading._find(shelf, names, word_timestamps=word_timestamps)

@@ -8,26 +8,34 @@ from __future__ import annotations
 
 import logging
 import signal
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import ExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from math import inf
 
 import msgspec
+import numpy as np
 
-from batchtts.errors import RunError
+from batchtts.errors import RunError, SettingsError
 from batchtts.job.hearer import Wish
+from batchtts.job.plan import Ints
 from batchtts.job.settings import Job
 from batchtts.job.speaker import Speaker, find_speaker
 from batchtts.notices import notice
 from batchtts.record.ledger import Ledger
+from batchtts.record.pieces import Pieces
 from batchtts.record.store import Layout
 from batchtts.record.tally import Tally
+from batchtts.run.accounts import Spoken
 from batchtts.run.books import Books
 from batchtts.run.budget import Budget
 from batchtts.run.progress import Progress
 from batchtts.run.speech import Weigh, Weighing
 from batchtts.run.variation import Variation
 from batchtts.run.work import Retake, Work, begin
+from batchtts.run.worker import Outcome as Brought
+from batchtts.run.worker import Weighed
 from batchtts.verify.audition import Outcome, verify
 from batchtts.verify.calling import Audition, listening
 from batchtts.verify.judging import Judge
@@ -61,9 +69,10 @@ class Rounds:
     Attributes:
         other: Who speaks where the job's own voice does not do.
         began_at: When the run began, by time.monotonic().
+        chosen: hash() of the ids of the rows that the run is about, the only ones to be spoken
+            once more; None if these are all.
         heard: Rows that were listened to.
-        taken: Times that a row was spoken once more.
-        spent_usd, characters: What that has cost.
+        spoken: What was spoken once more.
         broken: What has ended them before their time, if anything did.
         stopped_by: A signal that has.
         limit: A setting that has.
@@ -80,10 +89,9 @@ class Rounds:
     progress: Progress
     budget: Budget
     began_at: float
+    chosen: Ints | None = None
     heard: int = 0
-    taken: int = 0
-    spent_usd: float = 0.0
-    characters: int = 0
+    spoken: Spoken = field(default_factory=Spoken)
     broken: RunError | None = None
     stopped_by: signal.Signals | None = None
     limit: str | None = None
@@ -92,21 +100,30 @@ class Rounds:
     def go(self) -> Tally:
         """Verify and speak again, as often as the job allows; return what there is now."""
         outcome = self._verify()
+        tally = outcome.tally
         while not self._is_over and (again := self._again(outcome)):
             for takes, ids in sorted(again.items()):
                 if not self._is_over:
-                    self._retake(takes, ids, outcome.judge)
-            outcome = self._verify()
-        self.failing = len(outcome.verified.failing)
-        return outcome.tally
+                    tally = self._retake(takes, ids, outcome.judge)
+            if not self._is_over:  # else nobody is to be asked any more
+                outcome = self._verify()
+                tally = outcome.tally
+        self.failing = tally.verdict["fail"]
+        if not (self._is_over or tally.status["pending"] or tally.status["failed"]):
+            Pieces(self.layout.pieces).clear()
+        return tally
 
     @property
     def _is_over(self) -> bool:
         return bool(self.broken or self.stopped_by or self.limit)
 
     def _verify(self) -> Outcome:
-        outcome = verify(self.layout, self.ledger, self.audition)
-        self.stopped_by = self.stopped_by or outcome.stopped_by
+        most_s = inf
+        if self.job.max_duration_s is not None:
+            most_s = max(0.0, self.job.max_duration_s - (time.monotonic() - self.began_at))
+        outcome = verify(self.layout, self.ledger, self.audition, self.progress, most_s=most_s)
+        self.stopped_by, self.broken = outcome.stopped_by, outcome.broken
+        self.limit = "max_duration_s" if outcome.is_late else None
         verified = outcome.verified
         self.heard += verified.heard
         if verified.heard:
@@ -125,7 +142,8 @@ class Rounds:
         """
         most, verified = self.job.retakes, outcome.verified
         alone = {it: n for it, n in verified.failing.items() if it not in verified.twins}
-        wanted = {it: n for it, n in {**alone, **outcome.failed}.items() if n <= most}
+        some = self._of_run({**alone, **outcome.failed})
+        wanted = {it: n for it, n in some.items() if n <= most}
         for twin, source in verified.twins.items():
             if source in wanted:
                 wanted[twin] = wanted[source]
@@ -134,7 +152,14 @@ class Rounds:
             again.setdefault(takes, []).append(row_id)
         return again
 
-    def _retake(self, takes: int, ids: list[str], judge: Judge) -> None:
+    def _of_run(self, ids: dict[str, int]) -> dict[str, int]:
+        """Those that the run is about."""
+        if self.chosen is None:
+            return ids
+        is_chosen = np.isin(np.fromiter(map(hash, ids), np.int64, len(ids)), self.chosen)
+        return {it: n for (it, n), wanted in zip(ids.items(), is_chosen, strict=True) if wanted}
+
+    def _retake(self, takes: int, ids: list[str], judge: Judge) -> Tally:
         job = msgspec.structs.replace(
             self.job,
             again=tuple(f"id:{it}" for it in ids),
@@ -161,13 +186,11 @@ class Rounds:
             held.enter_context(work.books.begun)
             self.broken = work.work()
             self._count(work)
-            work.fold()
+            return work.fold()
 
     def _count(self, work: Work) -> None:
-        spoken, speech = work.books.spoken, work.speech
-        self.taken += spoken.rows + spoken.kept
-        self.spent_usd += spoken.cost_usd
-        self.characters += spoken.characters
+        speech = work.speech
+        self.spoken.add(work.books.spoken)
         self.limit = speech.limit
         if speech.signals:
             self.stopped_by = signal.Signals(speech.signals[0])
@@ -177,11 +200,23 @@ class Rounds:
             @asynccontextmanager
             async def weighing() -> AsyncIterator[Weigh]:
                 async with listening(self.audition) as listener:
-                    yield Contest(listener, judge, books.had).weigh
+                    yield _telling(Contest(listener, judge, books.had, books.holds).weigh)
 
             return weighing
 
         return of
+
+
+def _telling(weigh: Weigh) -> Weigh:
+    """The same, in a run: what proves to be missing when somebody is called, breaks it."""
+
+    async def weighed(outcome: Brought) -> Weighed:
+        try:
+            return await weigh(outcome)
+        except SettingsError as error:
+            raise RunError(f"{error}", hint=error.hint) from error
+
+    return weighed
 
 
 def find_other(job: Job, speaker: Speaker, environment: Mapping[str, str]) -> Speaker | None:

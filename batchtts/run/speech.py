@@ -204,8 +204,9 @@ class Speech:
     def _read(self, utterance: Utterance) -> Reading:
         agenda, provider = self.agenda, self.speaker.provider
         said = agenda.wording.say(utterance.script, utterance.voice, agenda.casting)
-        limit, variation = provider.segment_chars, self.variation
+        limit, variation, take = provider.segment_chars, self.variation, ""
         if variation is not None:
+            take = f" take {variation.number}" if self.books.holds(utterance.row) else ""
             limit = variation.segment_chars(len(said.rendering.spoken), limit)
             if variation.stage == "other":
                 utterance = replace(utterance, voice=self.speaker.voice)
@@ -216,6 +217,7 @@ class Speech:
             self.books.pieces,
             agenda.fingerprints,
             word_timestamps=self.speaker.word_timestamps,
+            take=take,
         )
 
     def _gather(self, url: str, key: str | None, connections: trio.Nursery, stop: Stop) -> Crew:

@@ -227,7 +227,8 @@ class Work:
 
     def tidy(self, tally: Tally) -> None:
         """Remove the segments of rows that are not whole, if there are no such rows."""
-        if not (self.is_left(tally) or tally.status["failed"] or self.books.spoken.kept):
+        may_need = tally.status["failed"] or self.books.spoken.kept or self.job.retakes
+        if not (self.is_left(tally) or may_need):
             self.books.pieces.clear()
 
     def shorten(self) -> Ints | None:

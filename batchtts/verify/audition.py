@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from dataclasses import dataclass, field, replace
+from math import inf
 
 import trio
 
@@ -34,6 +35,8 @@ class Outcome:
         tally: Of the results as they are now.
         failed: Rows without audio that another take may mend → how often they were spoken.
         stopped_by: A signal that came before the end.
+        is_late: Whether there was not so much time.
+        broken: What has ended it before its time, if anything did.
     """
 
     verified: Verified
@@ -41,29 +44,45 @@ class Outcome:
     tally: Tally
     failed: dict[str, int]
     stopped_by: signal.Signals | None = None
+    is_late: bool = False
+    broken: RunError | None = None
 
 
 def verify(
-    layout: Layout, ledger: Ledger, audition: Audition, progress: Progress | None = None
+    layout: Layout,
+    ledger: Ledger,
+    audition: Audition,
+    progress: Progress | None = None,
+    *,
+    most_s: float = inf,
 ) -> Outcome:
     """Hear what was not heard yet, judge every row, and bring the results up to date.
+
+    Args:
+        most_s: It may take so long.
 
     Raises:
         UsageError: there are no results, or they are not those of the ledger.
         SettingsError: nobody can listen as it is wished for.
-        RunError: nothing can be heard any more, or nothing written.
+        RunError: the results cannot be written.
     """
     corpus = Corpus.open(layout, ledger)
     judge = Judge()
-    session = _Session(corpus, judge, audition, progress or Silent())
+    session = _Session(corpus, judge, audition, progress or Silent(), most_s)
     try:
-        trio.run(session.run)
-    except BaseExceptionGroup as group:
-        raise _gravest(group) from None
+        broken = _listen(session)
     finally:
         session.progress.end()
         tally = corpus.amend()
-    return Outcome(session.verified, judge, tally, corpus.failed(MENDABLE), session.stopped_by)
+    return Outcome(
+        verified=session.verified,
+        judge=judge,
+        tally=tally,
+        failed=corpus.failed(MENDABLE),
+        stopped_by=session.stopped_by,
+        is_late=session.is_late,
+        broken=broken,
+    )
 
 
 @dataclass(slots=True)
@@ -74,10 +93,17 @@ class _Session:
     judge: Judge
     audition: Audition
     progress: Progress
+    most_s: float
     verified: Verified = field(default_factory=Verified)
     stopped_by: signal.Signals | None = None
+    is_late: bool = False
 
     async def run(self) -> None:
+        with trio.move_on_after(self.most_s) as scope:
+            await self._run()
+        self.is_late = scope.cancelled_caught
+
+    async def _run(self) -> None:
         async with trio.open_nursery() as services:
             if threading.current_thread() is threading.main_thread():
                 await services.start(self._obey, services.cancel_scope)
@@ -114,6 +140,16 @@ class _Session:
                 return
 
 
-def _gravest(group: BaseExceptionGroup) -> BaseException:
-    found = leaves(group)
-    return next((it for it in found if isinstance(it, RunError)), found[0])
+def _listen(session: _Session) -> RunError | None:
+    """Listen; return what has ended it before its time, if anything did."""
+    try:
+        trio.run(session.run)
+    except RunError as error:
+        return error
+    except BaseExceptionGroup as group:
+        found = leaves(group)
+        broken = next((it for it in found if isinstance(it, RunError)), None)
+        if broken is None:
+            raise found[0] from None
+        return broken
+    return None

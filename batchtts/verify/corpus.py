@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from batchtts.errors import OutputBroken
 from batchtts.job.columns import as_text
-from batchtts.job.plan import DONE, Ints, Past
+from batchtts.job.plan import DONE, Ints, Past, places
 from batchtts.model import Result
 from batchtts.record.amendment import News, amend, opened
 from batchtts.record.ledger import Ledger
@@ -58,7 +58,7 @@ class Corpus:
     _column: str
     _addresses: Ints  # of the line about each row of the results; -1 if it has no audio
     _past: Past
-    _shared: frozenset[int]  # hash() of the SHA-256 of files that are the audio of several rows
+    _shared: Ints  # hash() of the SHA-256 of files that are the audio of several rows, ascending
 
     @classmethod
     def open(cls, layout: Layout, ledger: Ledger) -> Corpus:
@@ -77,9 +77,20 @@ class Corpus:
         count = int(np.count_nonzero(addresses >= 0))
         return cls(layout, ledger, count, audio_s, column, addresses, past, shared)
 
-    def is_shared(self, sha256: str | None) -> bool:
-        """Whether several rows have this audio."""
-        return hash(sha256) in self._shared
+    @property
+    def shared(self) -> int:
+        """How many files are the audio of several rows."""
+        return len(self._shared)
+
+    def shared_at(self, sha256: str | None) -> int:
+        """The number of a file among those, or -1."""
+        [at] = places(self._shared, np.array([hash(sha256)], np.int64))
+        return int(at)
+
+    def line(self, place: int) -> Result | None:
+        """The last line about a row of the results, if it has audio."""
+        [line] = self.ledger.results([int(self._addresses[place])])
+        return line
 
     def items(self) -> Iterator[list[Item]]:
         """Yield the rows that have audio, in the order of the results, some at a time."""
@@ -87,13 +98,13 @@ class Corpus:
         with opened(self.layout) as file:
             names = list(dict.fromkeys(["id", self._column]))
             for batch in file.iter_batches(_AT_ONCE, columns=names):
-                places = first + np.flatnonzero(self._addresses[first : first + len(batch)] >= 0)
+                here = first + np.flatnonzero(self._addresses[first : first + len(batch)] >= 0)
                 first += len(batch)
-                if not len(places):
+                if not len(here):
                     continue
-                scripts = as_text(batch[self._column].take(places - first + len(batch)))
-                lines = self.ledger.results(self._addresses[places].tolist())
-                yield [_item(*each) for each in zip(places.tolist(), scripts, lines, strict=True)]
+                scripts = as_text(batch[self._column].take(here - first + len(batch)))
+                lines = self.ledger.results(self._addresses[here].tolist())
+                yield [_item(*each) for each in zip(here.tolist(), scripts, lines, strict=True)]
 
     def failed(self, codes: Collection[str]) -> dict[str, int]:
         """Return rows that have failed for one of these reasons, and how often they were spoken."""
@@ -151,12 +162,12 @@ def _addresses(file: pq.ParquetFile, past: Past, news: News) -> Ints:
     return np.concatenate(found)
 
 
-def _audio(file: pq.ParquetFile) -> tuple[float, frozenset[int]]:
-    """Return seconds of audio, and hash() of the SHA-256 of what several rows have."""
+def _audio(file: pq.ParquetFile) -> tuple[float, Ints]:
+    """Return seconds of audio, and hash() of the SHA-256 of what several rows have, ascending."""
     total_s, found = 0.0, [np.empty(0, np.int64)]
     for batch in file.iter_batches(columns=["audio_s", "sha256"]):
         total_s += float(np.nansum(batch["audio_s"].to_numpy(zero_copy_only=False)))
         sums = batch["sha256"].drop_null().to_pylist()
         found.append(np.fromiter(map(hash, sums), np.int64, len(sums)))
     values, counts = np.unique(np.concatenate(found), return_counts=True)
-    return total_s, frozenset(values[counts > 1].tolist())
+    return total_s, values[counts > 1]

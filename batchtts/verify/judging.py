@@ -25,6 +25,9 @@ _MOS_TIMES = 5.0  # of the usual spread
 
 _ENOUGH_DOUBTS = 2
 
+#: Why nothing was heard.
+_UNHEARD = ("not_heard", "language_not_known")
+
 _GRAVITY: dict[Verdict, int] = {"pass": 0, "unverified": 1, "suspect": 2, "fail": 3}
 
 Key = tuple[str, str, str]
@@ -91,10 +94,11 @@ class Judge:
 
     def _of_words(self, voice: _Voice, line: Result) -> Judgement:
         if line.heard is None:
-            if self._ear is None:
-                return Judgement()
+            if self._ear is None:  # nobody listens now; that somebody was to holds
+                why = tuple(it for it in line.reasons if it in _UNHEARD)
+                return Judgement("unverified", why) if why else Judgement()
             is_known = self._ear.knows(line.language)
-            return Judgement("unverified", ("not_heard" if is_known else "language_not_known",))
+            return Judgement("unverified", (_UNHEARD[not is_known],))
         first = _heard(voice, line.heard)
         if line.second is None or first.verdict != "fail":
             return first
@@ -139,8 +143,8 @@ def _heard(voice: _Voice, heard: Heard) -> Judgement:
 
 
 def _is_alone(line: Result) -> bool:
-    """Whether what was measured is of the whole script."""
-    return line.segments <= 1
+    """Whether what was measured is of the whole script; rows that share audio have no segments."""
+    return line.segments <= 1 and not line.cues
 
 
 def _key(line: Result) -> Key:

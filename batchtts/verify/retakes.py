@@ -24,12 +24,14 @@ class Contest:
     """Each new take against the one that is there.
 
     Attributes:
-        had: What a row has, by its place among those that the run considers.
+        had: What is known of a row, by its place among those that the run considers.
+        holds: Whether it has audio that it may keep.
     """
 
     listener: Listener
     judge: Judge
     had: Callable[[int], Result | None]
+    holds: Callable[[int], bool]
 
     async def weigh(self, outcome: Outcome) -> Outcome | Take | Kept:
         """Return what is to be recorded of what a worker has brought.
@@ -44,7 +46,7 @@ class Contest:
         result = msgspec.structs.replace(outcome.result, takes=takes, kept_take=takes)
         if result.status == "done":
             result = await self._judged(replace(outcome, result=result))
-        if had is None or had.status != "done":
+        if had is None or not self.holds(outcome.utterance.row):
             return replace(outcome, result=result)
         if result.status == "failed" or _rank(had) <= _rank(result):
             return Kept(outcome, _kept(had, result))
@@ -86,8 +88,13 @@ def _kept(had: Result, result: Result) -> Result:
 
 
 def _rank(line: Result) -> tuple[float, ...]:
-    """The less, the better: the verdict, then what was heard, then how natural it sounds."""
+    """The less, the better: the verdict, then what was heard, then how natural it sounds.
+
+    What could not be heard is not known to be better than anything.
+    """
     heard = line.heard
     errors = inf if heard is None else heard.wer if heard.per is None else heard.per
     grade = VERDICTS.index(line.verdict) if line.verdict is not None else 1
+    if "not_heard" in line.reasons:
+        grade = len(VERDICTS)
     return (grade, errors, -(line.mos or 0.0))

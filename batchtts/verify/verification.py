@@ -9,12 +9,16 @@ asked, if there is one.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+import numpy as np
 import trio
+from msgspec.structs import replace
 
 from batchtts.errors import UtteranceError
+from batchtts.job.plan import Ints
 from batchtts.model import Result
 from batchtts.notices import notice
 from batchtts.run.desk import Desk
@@ -42,7 +46,7 @@ class Verified:
         heard_s: Seconds of audio in them.
         unheard: Rows that could not be, or whose audio is not what was recorded.
         failing: Ids of rows that fail → how often they were spoken.
-        twins: Ids of rows that fail and share the audio of another one → whose.
+        twins: Ids of rows that fail and have the audio of another one that does → whose.
     """
 
     heard: int = 0
@@ -65,7 +69,12 @@ class Verification:
     judge: Judge
     figures: Figures
     done: Verified = field(default_factory=Verified)
-    _known: dict[str, Result] = field(default_factory=dict)  # by the SHA-256 of shared audio
+    _known: Ints = field(init=False)  # shared audio → place of a row of which it was heard
+    _turns: dict[int, trio.Lock] = field(default_factory=dict)  # of shared audio
+    _audio: dict[str, int] = field(default_factory=dict)  # of rows that fail: hash() of the SHA-256
+
+    def __post_init__(self) -> None:
+        self._known = np.full(self.corpus.shared, -1, np.int64)
 
     async def verify(self) -> Verified:
         """Do it all.
@@ -77,6 +86,8 @@ class Verification:
         await self._pass(_twins(self.corpus.items()), self._listen)
         await trio.to_thread.run_sync(self._learn)
         await self._pass(self.corpus.items(), self._judge)
+        audio, twins = self._audio, self.done.twins.items()
+        self.done.twins = {it: of for it, of in twins if audio[it] == audio.get(of)}
         return self.done
 
     def _learn(self) -> None:
@@ -109,10 +120,24 @@ class Verification:
         with items:
             async for item in items:
                 began_at = trio.current_time()
-                line = await work(item)
-                if line is not None:
-                    handed = desk.hand_over((item.place, line), trio.current_time() - began_at)
-                    await handed.settled.wait()  # a kill costs what is being listened to
+                async with self._turn(item):
+                    line = await work(item)
+                    if line is not None:
+                        handed = desk.hand_over((item.place, line), trio.current_time() - began_at)
+                        await handed.settled.wait()  # a kill costs what is being listened to
+
+    @asynccontextmanager
+    async def _turn(self, item: Item) -> AsyncIterator[None]:
+        """Of rows with the same audio one is seen to at a time: what is heard once will do."""
+        at = self.corpus.shared_at(item.line.sha256)
+        if at < 0:
+            yield
+            return
+        turn = self._turns.setdefault(at, trio.Lock())
+        async with turn:
+            yield
+        if not turn.statistics().tasks_waiting:
+            self._turns.pop(at, None)
 
     async def _record(self, told: Sequence[tuple[int, Result]]) -> None:
         places, lines = zip(*told, strict=True)
@@ -129,10 +154,10 @@ class Verification:
     async def _find_out(self, item: Item) -> Result | None:
         line = item.line
         if not self.listener.lacks(line):
-            self._remember(line)
+            self._remember(item)
             return None
-        known = self._known.get(f"{line.sha256}")
-        if known is not None and known.script_hash == line.script_hash:
+        known = await self._same(item)
+        if known is not None and not self.listener.lacks(known):
             return line.restated(heard=known.heard, second=known.second, mos=known.mos)
         try:
             line = await self.listener.listen(item.script, line, self._parts(line))
@@ -141,24 +166,41 @@ class Verification:
             return None
         self.done.heard += 1
         self.done.heard_s += line.audio_s or 0.0
-        self._remember(line)
+        self._remember(item)
         return line.restated()
 
-    def _remember(self, line: Result) -> None:
-        if self.corpus.is_shared(line.sha256):
-            self._known[f"{line.sha256}"] = line
+    def _remember(self, item: Item) -> None:
+        at = self.corpus.shared_at(item.line.sha256)
+        if at >= 0:
+            self._known[at] = item.place
+
+    async def _same(self, item: Item) -> Result | None:
+        """What is known of another row with the same script and audio."""
+        at = self.corpus.shared_at(item.line.sha256)
+        if at < 0 or self._known[at] < 0:
+            return None
+        known = await trio.to_thread.run_sync(self.corpus.line, int(self._known[at]))
+        own = (item.line.sha256, item.line.script_hash, item.line.language)
+        is_same = known is not None and (known.sha256, known.script_hash, known.language) == own
+        return known if is_same else None
 
     async def _judge(self, item: Item) -> Result | None:
         line = item.line
         judgement = self.judge.judge(item.script, line)
         if self.judge.would_fail_for_words(line) and self.listener.lacks_second(line):
-            try:
-                line = await self.listener.ask_second(item.script, line, self._parts(line))
-            except UtteranceError as error:
-                self._miss(item, error)
+            known = await self._same(item)
+            if known is not None and not self.listener.lacks_second(known):
+                line = replace(line, second=known.second)
+            else:
+                try:
+                    line = await self.listener.ask_second(item.script, line, self._parts(line))
+                    self._remember(item)
+                except UtteranceError as error:
+                    self._miss(item, error)
             judgement = self.judge.judge(item.script, line)
         if judgement.verdict == "fail":
             self.done.failing[line.id] = line.takes
+            self._audio[line.id] = hash(line.sha256)
             if line.same_as is not None:
                 self.done.twins[line.id] = line.same_as
         if (judgement.verdict, judgement.reasons) == (item.line.verdict, item.line.reasons):
