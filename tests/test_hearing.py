@@ -1,5 +1,5 @@
 """Real transcripts: sentences of the embedded voice, damaged or not, heard by the embedded
-recognizer, taken in regular steps from a study of 400. `gap` is 0.4 s missing in the middle."""
+recognizer, taken in regular steps from a study of 645. `gap` is 0.4 s missing in the middle."""
 
 from __future__ import annotations
 

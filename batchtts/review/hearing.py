@@ -44,11 +44,10 @@ class Scale:
     fail: float
 
 
-# Units in one piece. Of good speech a recognizer hardly ever leaves out more than one, or a
-# weak word at an end; where 0.4 s are missing in the middle it leaves out four or five.
-_LETTERS = 2.0  # letters are more than phonemes, and spelled in more ways
-_MISSING = Scale(1.2, 3.7)
-_EDGE = Scale(1.9, 3.7)
+# Units in one piece. Of good speech a recognizer leaves out one at most, or a weak word like
+# `the`, which is 1.4; where 0.4 s are missing in the middle it leaves out four or five.
+_LETTERS = 1.3  # letters are more than phonemes, and spelled in more ways
+_MISSING = Scale(1.9, 3.7)
 _ADDED = Scale(2.9, 9.0)
 _RATE = Scale(0.22, 0.6)
 # Off the usual pace. Of good speech few rows are more than an eighth faster; those of a few
@@ -152,12 +151,12 @@ def judge(figures: Figures, habits: Habits = Habits()) -> Judgement:
 def _faults(figures: Figures, habits: Habits) -> Iterator[tuple[float, Reason]]:
     """What is unusual, and how bad it is."""
     times = _LETTERS if figures.per is None else 1.0
-    middle, edge = (habits.missing.moved(scale, times) for scale in (_MISSING, _EDGE))
+    missing = habits.missing.moved(_MISSING, times)
     added = habits.added.moved(_ADDED, times)
     found: list[tuple[float, Reason]] = [
-        (_severity(figures.missing_middle, middle), "words_missing"),
-        (_severity(figures.missing_start, edge), "beginning_missing"),
-        (_severity(figures.missing_end, edge), "end_missing"),
+        (_severity(figures.missing_middle, missing), "words_missing"),
+        (_severity(figures.missing_start, missing), "beginning_missing"),
+        (_severity(figures.missing_end, missing), "end_missing"),
         (_severity(figures.added, added), "words_added"),
     ]
     is_short = figures.units < _SHORT
