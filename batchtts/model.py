@@ -107,6 +107,7 @@ class Differences(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
             missing there.
         added: Units of the longest stretch that is not in the script.
         repeated: Words of the longest passage that was heard once too often.
+        audio_s: How long it plays, for whoever knows it.
     """
 
     words: int
@@ -121,6 +122,12 @@ class Differences(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     missing_end: float
     added: float
     repeated: int
+    audio_s: float | None = None
+
+    @property
+    def pace(self) -> float | None:
+        """Units of the script per second of audio; None where that is not known."""
+        return self.units / self.audio_s if self.audio_s else None
 
     @property
     def is_silent(self) -> bool:

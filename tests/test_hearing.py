@@ -1,5 +1,5 @@
 """Real transcripts: sentences of the embedded voice, damaged or not, heard by the embedded
-recognizer, taken in regular steps from a study of 400. `gap` is 0.4 s missing in the middle."""
+recognizer, taken in regular steps from a study of 645. `gap` is 0.4 s missing in the middle."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from batchtts.model import Differences
 from batchtts.review import hearing, phonemes
@@ -105,6 +106,15 @@ def test_a_voice_that_is_hard_to_understand_is_held_against_itself() -> None:
     assert habits.missing.median == 3
     assert Counter(judge(it, habits).verdict for it in rows) == {"pass": 30}
     assert judge(row(missing=20), habits).verdict == "fail"
+
+
+def test_a_pace_far_from_the_usual_one_is_suspect() -> None:
+    rows = [replace(row(), audio_s=4 + number / 10) for number in range(-3, 4)] * 3
+    habits = learn(rows)
+    assert Counter(judge(it, habits).verdict for it in rows) == {"pass": 21}
+    assert judge(replace(row(), audio_s=4 / 1.5), habits).reasons == ("too_fast",)
+    assert judge(replace(row(), audio_s=8), habits).reasons == ("too_slow",)
+    assert judge(replace(row(), audio_s=8), learn(rows[:5])).verdict == "pass"
 
 
 def test_half_a_run_that_is_damaged_is_not_what_is_usual() -> None:

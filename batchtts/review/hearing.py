@@ -23,6 +23,8 @@ Reason = Literal[
     "words_added",
     "words_repeated",
     "words_differ",
+    "too_fast",
+    "too_slow",
 ]
 
 _MAD = 1.4826  # makes it a standard deviation where errors are normal
@@ -30,6 +32,7 @@ _TIMES = 4.0  # spreads that a row may be off
 _ENOUGH = 10  # rows to find out that a voice is hard to understand
 _GOOD = 0.4  # share of rows that must be good, so that the others are not what is usual
 _SHORT = 12  # units; of less than that a single name may be half
+_LONG = 30  # units; of less than that silence is a good part
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +43,16 @@ class Scale:
     fail: float
 
 
-# Units in one piece. Of good speech a recognizer hardly ever leaves out more than one, or a
-# weak word at an end; where 0.4 s are missing in the middle it leaves out four or five.
-_LETTERS = 2.0  # letters are more than phonemes, and spelled in more ways
-_MISSING = Scale(1.2, 3.7)
-_EDGE = Scale(1.9, 3.7)
+# Units in one piece. Of good speech a recognizer leaves out one at most, or a weak word like
+# `the`, which is 1.4; where 0.4 s are missing in the middle it leaves out four or five.
+_LETTERS = 1.3  # letters are more than phonemes, and spelled in more ways
+_MISSING = Scale(1.9, 3.7)
 _ADDED = Scale(2.9, 9.0)
-_RATE = Scale(0.25, 0.6)
+_RATE = Scale(0.22, 0.6)
+# Off the usual pace. Of good speech few rows are more than an eighth faster; those of a few
+# words are slower by the silence around them.
+_FASTER = Scale(0.2, 0.6)
+_SLOWER = Scale(0.3, 0.9)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +75,7 @@ class Usual:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Habits:
-    """What is usual for a voice: the rate of errors, and the longest gaps in units.
+    """What is usual for a voice: the rate of errors, the longest gaps in units, the pace.
 
     Without anything it is good speech, against which few rows are held.
     """
@@ -78,6 +84,7 @@ class Habits:
     rate: Usual = Usual()
     missing: Usual = Usual()
     added: Usual = Usual()
+    pace: Usual | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +122,14 @@ def learn(rows: Iterable[Differences]) -> Habits:
         rate=_usual([error_rate(it) for it in chosen]),
         missing=_usual([max(it.missing_start, it.missing_middle, it.missing_end) for it in chosen]),
         added=_usual([it.added for it in chosen]),
+        pace=_pace(chosen),
     )
+
+
+def _pace(rows: Sequence[Differences]) -> Usual | None:
+    """The usual pace, if there are rows enough that are long enough to have one."""
+    known = [it.pace for it in rows if it.pace is not None and it.units >= _SHORT]
+    return _usual(known) if len(known) >= _ENOUGH else None
 
 
 def _usual(values: Sequence[float]) -> Usual:
@@ -136,12 +150,12 @@ def judge(figures: Differences, habits: Habits = Habits()) -> Opinion:
 def _faults(figures: Differences, habits: Habits) -> Iterator[tuple[float, Reason]]:
     """What is unusual, and how bad it is."""
     times = _LETTERS if figures.per is None else 1.0
-    middle, edge = (habits.missing.moved(scale, times) for scale in (_MISSING, _EDGE))
+    missing = habits.missing.moved(_MISSING, times)
     added = habits.added.moved(_ADDED, times)
     found: list[tuple[float, Reason]] = [
-        (_severity(figures.missing_middle, middle), "words_missing"),
-        (_severity(figures.missing_start, edge), "beginning_missing"),
-        (_severity(figures.missing_end, edge), "end_missing"),
+        (_severity(figures.missing_middle, missing), "words_missing"),
+        (_severity(figures.missing_start, missing), "beginning_missing"),
+        (_severity(figures.missing_end, missing), "end_missing"),
         (_severity(figures.added, added), "words_added"),
     ]
     is_short = figures.units < _SHORT
@@ -152,7 +166,17 @@ def _faults(figures: Differences, habits: Habits) -> Iterator[tuple[float, Reaso
     elif not is_short:
         rate = habits.rate.moved(_RATE)
         found.append((_severity(error_rate(figures), rate), "words_differ"))
+        found += _off_pace(figures, habits)
     return (it for it in found if it[0] >= 1)
+
+
+def _off_pace(figures: Differences, habits: Habits) -> Iterator[tuple[float, Reason]]:
+    if figures.pace and habits.pace and habits.pace.median:
+        usual = habits.pace
+        off = Usual(0.0, usual.spread / usual.median)
+        yield _severity(figures.pace / usual.median - 1, off.moved(_FASTER)), "too_fast"
+        if figures.units >= _LONG:
+            yield _severity(usual.median / figures.pace - 1, off.moved(_SLOWER)), "too_slow"
 
 
 def _severity(value: float, scale: Scale) -> float:

@@ -19,11 +19,14 @@ from batchtts.verify.listening import Ear
 #: Rows of a voice that what is usual is taken from; those that come first.
 REMEMBERED = 2000
 
-#: How far below what is usual for its voice speech may sound, on the scale from 1 to 5.
-_MOS_SUSPECT, _MOS_FAIL = 1.5, 2.0
+#: How far below what is usual for its voice speech may sound, on the scale from 1 to 5. Plain
+#: speech may lie 1.3 below; and the critic alone fails nothing.
+_MOS_POINTS = 1.5
 _MOS_TIMES = 5.0  # of the usual spread
 
 _ENOUGH_DOUBTS = 2
+#: Reasons that two kinds of evidence may have from the same duration.
+_PACE = frozenset({"too_fast", "too_slow", "too_short", "too_long"})
 
 #: Why nothing was heard.
 _UNHEARD = ("not_heard", "language_not_known")
@@ -114,21 +117,17 @@ class Judge:
             middle = median(voice.mos)
             voice.usual_mos = middle, median(abs(it - middle) for it in voice.mos)
         middle, spread = voice.usual_mos
-        below = middle - line.mos
-        if below > max(_MOS_FAIL, 2 * _MOS_TIMES * spread):
-            return Judgement("fail", ("unnatural",))
-        return (
-            Judgement("suspect", ("unnatural",))
-            if below > max(_MOS_SUSPECT, _MOS_TIMES * spread)
-            else Judgement()
-        )
+        is_off = middle - line.mos > max(_MOS_POINTS, _MOS_TIMES * spread)
+        return Judgement("suspect", ("unnatural",)) if is_off else Judgement()
 
 
 def together(judgements: Iterable[Judgement]) -> Judgement:
     """What several kinds of evidence amount to: where two are in doubt there is none left."""
     told = sorted(judgements, key=lambda it: -_GRAVITY[it.verdict])
     reasons = [reason for it in told if it.verdict != "pass" for reason in it.reasons]
-    doubts = sum(it.verdict == "suspect" for it in told)
+    suspects = [it for it in told if it.verdict == "suspect"]
+    of_pace = [it for it in suspects if _PACE.issuperset(it.reasons)]
+    doubts = len(suspects) - len(of_pace) + bool(of_pace)
     verdict = "fail" if doubts >= _ENOUGH_DOUBTS else told[0].verdict
     return Judgement(verdict, tuple(dict.fromkeys(reasons)))
 

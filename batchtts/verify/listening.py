@@ -137,6 +137,7 @@ class Listener:
         transcript = " ".join(filter(None, (it.strip() for it in texts)))
         compare = partial(self.compare, script, transcript, line.language)
         differences = await trio.to_thread.run_sync(compare)
+        differences = replace(differences, audio_s=line.audio_s)
         return Heard(ear.name, transcript, differences.rounded())
 
 
