@@ -23,13 +23,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import get_args
 
 from batchtts.errors import AttemptError, Exit
 from batchtts.model import Judgement, Voice
 from batchtts.review.checks import Findings, check, examine, find_fault
 from batchtts.review.norms import Key, Norms
+from batchtts.server.damage import How, damage
 from benchmarks import measure, prose
-from benchmarks.damages import HOWS, OTHER, damage
+
+HOWS: tuple[How, ...] = get_args(How)
+OTHER: How = "other"
 
 CAUGHT, FALSE_ALARMS = 0.60, 0.02  # what was promised: at least, and at most
 

@@ -8,8 +8,8 @@ import pytest
 
 from batchtts.model import Judgement
 from batchtts.review.checks import examine
-from benchmarks.damages import HOWS, OTHER, damage
-from benchmarks.detection import HEART, Case, Spoken, damaged, judged_at_the_end, table
+from batchtts.server.damage import How, damage
+from benchmarks.detection import HEART, HOWS, OTHER, Case, Spoken, damaged, judged_at_the_end, table
 from benchmarks.prose import MOST_WORDS, rows, sentences
 from tests.test_measure import pcm, utterance
 
@@ -35,7 +35,7 @@ def test_rows_of_a_language_are_short_and_long(language: str) -> None:
 
 
 @pytest.mark.parametrize("how", set(HOWS) - {OTHER})
-def test_damage_is_the_same_for_the_same_seed(how: str) -> None:
+def test_damage_is_the_same_for_the_same_seed(how: How) -> None:
     assert damage(GOOD, RATE_HZ, how, 1) == damage(GOOD, RATE_HZ, how, 1) != GOOD
 
 
