@@ -246,8 +246,8 @@ def lasting(out: Path) -> pa.Table:
 def ledger(out: Path) -> list[Row]:
     """The whole lines of the ledger; one that is being written is left out."""
     path = out / "ledger.jsonl"
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
-    return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+    data = path.read_bytes() if path.exists() else b""
+    return [json.loads(line) for line in data.split(b"\n")[:-1]]
 
 
 def done(out: Path) -> list[str]:

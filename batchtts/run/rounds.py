@@ -58,6 +58,7 @@ def audition_of(job: Job, environment: Mapping[str, str]) -> Audition | None:
         second=job.second_recognizer,
         whisper_model=job.whisper_model,
         mos=job.mos,
+        outage_s=job.outage_s,
         environment=environment,
     )
 

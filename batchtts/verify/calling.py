@@ -44,6 +44,7 @@ class Audition:
             a model here, ``none`` is nobody.
         whisper_model: A directory, or a name that faster-whisper knows.
         mos: Whether it is wanted how natural it sounds.
+        outage_s: How long nobody may be reached before nobody is asked any more.
         environment: Where keys are looked up.
     """
 
@@ -51,6 +52,7 @@ class Audition:
     second: str | None = None
     whisper_model: str | None = None
     mos: bool = False
+    outage_s: float = 120.0
     environment: Mapping[str, str] = field(default_factory=dict)
 
     def check(self) -> None:
@@ -114,7 +116,8 @@ async def listening(audition: Audition) -> AsyncIterator[Listener]:
             ear = _direct(audition, audition.direct, held)
         elif audition.ear is not None:
             hearer = transcribe.find_hearer(audition.ear, audition.environment)
-            ear = _Distant(hearer, await held.enter_async_context(transcribe.listening(hearer)))
+            calling = transcribe.listening(hearer, outage_s=audition.outage_s)
+            ear = _Distant(hearer, await held.enter_async_context(calling))
         if audition.second_name is not None:
             second = _direct(audition, audition.second_name, held)
         critic = _Resident(mos.critics, held) if audition.mos else None
