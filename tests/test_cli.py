@@ -304,10 +304,10 @@ def test_a_status_is_data_for_machines_and_for_people(here: Path) -> None:
 def test_the_columns_of_results_are_told_with_their_units(here: Path) -> None:
     told = json.loads(ask("status", "m", "--columns", "--json", here=here).out)
     schema = results_schema(pa.schema([]))
+    assert all(it.pop("type") for it in told)
     assert told[: len(schema)] == [
         {
             "name": field.name,
-            "type": f"{field.type}",
             "unit": field.metadata[b"unit"].decode(),
             "about": field.metadata[b"about"].decode(),
         }

@@ -258,7 +258,7 @@ def test_a_wanted_column_that_is_missing_is_refused_with_the_nearest_name() -> N
 def test_only_known_columns_can_be_wanted() -> None:
     assert why_not("b.csv", "text\nx\n", pitch="text") == (
         'b.csv: no use for a column "pitch";'
-        " there is text, id, voice, model, language, speed, speaker"
+        " there is text, id, voice, model, language, speed, speaker, canary"
     )
 
 

@@ -23,6 +23,9 @@ _POINT = 5.0
 #: More digits than that are said one by one.
 _MOST_DIGITS = 15
 
+#: What is in no language is not read as words, but sign by sign.
+NO_LANGUAGE = "zxx"
+
 _CAPITAL = 3.5  # said by its name
 _SHORT_LETTERS = 6  # all in capitals, so many are an abbreviation, and more are a heading
 _SIGNS = {"%": 7.0, "$": 7.0, "€": 5.0, "£": 6.0, "&": 3.0, "@": 2.0, "+": 4.0, "=": 6.0, "°": 7.0}
@@ -51,6 +54,8 @@ def units(script: str, language: str = "") -> float:
 @lru_cache(maxsize=1024)
 def count(script: str, language: str = "") -> Units:
     """Count what there is to say; *language* is a tag such as ``en-us``."""
+    if language == NO_LANGUAGE:
+        return Units(float(len(script)), 0.0)
     loose = 0.0
     if any(map(str.isdigit, script)):
         loose += sum(_said(found[0], language) for found in _NUMBER.finditer(script))

@@ -273,7 +273,7 @@ class Agenda:
             rows[:] = True
         if "failed" in self.job.again:
             rows |= self.plan.kinds == FAILED
-        return rows | self._named(names)
+        return rows | self._named(names) if names else rows
 
     def _named(self, ids: list[str]) -> Bools:
         wanted = np.array([hash(row_id) for row_id in ids], np.int64)

@@ -39,7 +39,7 @@ class ExtraParams(msgspec.Struct, frozen=True):
     """
 
     pronunciation_dict: tuple[str, ...] = ()
-    seed: int = 0
+    seed: int | msgspec.UnsetType = msgspec.UNSET
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
@@ -230,7 +230,7 @@ class Together:
                 text=respell(text, readings),
                 role=role,
                 speed=session.speed,
-                seed=session.extra_params.seed,
+                seed=session.extra_params.seed or 0,
                 framing=self._framing(session, names),
             )
 

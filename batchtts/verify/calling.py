@@ -20,13 +20,11 @@ from batchtts.review import ears, mos, transcribe
 from batchtts.review.children import processors
 from batchtts.review.compare import compare, require_comparison
 from batchtts.review.phonemes import english
+from batchtts.review.units import NO_LANGUAGE
 from batchtts.verify.listening import Ear, Listener
 from batchtts.wire.embedded import FASTER_WHISPER, MOONSHINE, TONE
 
 NOBODY = "none"
-
-#: What no recognizer understands: no language at all.
-_NO_LANGUAGE = "zxx"
 
 #: As users call recognizers that are called directly → the name of the model.
 _DIRECT = {"local": MOONSHINE, "faster-whisper": FASTER_WHISPER}
@@ -197,7 +195,7 @@ class _Distant:
         """What is known of the models of this machine; of others, that they know many."""
         if self.name in (MOONSHINE, TONE):
             return ears.knows(self.name, language)
-        return language not in ("", _NO_LANGUAGE)
+        return language not in ("", NO_LANGUAGE)
 
     async def hear(self, pcm: bytes, sample_rate_hz: int, language: str) -> str:
         return await self.transcriber.hear(transcribe.Recording(pcm, sample_rate_hz))
