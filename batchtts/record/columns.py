@@ -121,7 +121,7 @@ _COLUMNS = tuple(
 
 #: What is found out about audio that is there, and may be found out later.
 JUDGED = (
-    "verdict reasons recognizer transcript wer cer per"
+    "verdict reasons click recognizer transcript wer cer per"
     " second_recognizer second_transcript second_wer mos takes kept_take"
 ).split()
 
