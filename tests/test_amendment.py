@@ -12,11 +12,12 @@ import pytest
 from batchtts.errors import OutputBroken, UsageError
 from batchtts.job.hearer import Wish
 from batchtts.job.settings import Job
-from batchtts.record import disk
+from batchtts.record import disk, standing
 from batchtts.record.amendment import ResultsStale
 from batchtts.record.columns import JUDGED
 from batchtts.record.ledger import Ledger
 from batchtts.record.store import Layout, occupy
+from batchtts.run import work
 from batchtts.run.job import run
 from batchtts.verify import corpus
 from batchtts.verify.audition import Outcome, verify
@@ -248,3 +249,25 @@ def test_items_come_in_lots(here: Path, monkeypatch: pytest.MonkeyPatch) -> None
         ["s0002", "s0003"],
         ["s0004", "s0005"],
     ]
+
+
+def test_a_run_that_is_taken_up_where_it_was_left_knows_the_verdicts(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work, "FEWEST_ROWS", 1)
+    monkeypatch.setattr(standing, "SETTLED_S", -60.0)  # as if the manifest were an old file
+    out = here / "m"
+    folding = job(here, snapshot_bytes=1)
+    run(folding, environment={})
+    run(folding, environment={})
+    assert (out / ".batchtts" / "standing.parquet").exists()
+    listen(out)
+    amended = pq.read_table(out / "results.parquet")
+    e2e.write_csv(here / "m.csv", e2e.sentences(ROWS))  # the same, and new to whoever looks
+    for _ in range(3):
+        assert run(folding, environment={}).spoken == 0
+        assert pq.read_table(out / "results.parquet").equals(amended)
+        (out / "results.parquet").unlink()
+    run(folding, environment={})
+    assert listen(out).verified.heard == 0
+    assert e2e.ask("check", out, here=here).status == 0

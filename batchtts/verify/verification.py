@@ -9,9 +9,11 @@ asked, if there is one.
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import trio
@@ -21,7 +23,7 @@ from batchtts.errors import UtteranceError
 from batchtts.job.plan import Ints
 from batchtts.model import Result
 from batchtts.notices import notice
-from batchtts.run.desk import Desk
+from batchtts.run.desk import Desk, Handed
 from batchtts.run.figures import Figures
 from batchtts.verify.corpus import Corpus, Item
 from batchtts.verify.judging import Judge
@@ -33,8 +35,22 @@ log = logging.getLogger("batchtts.verify")
 #: Lines that become durable together, at most.
 GROUP = 64
 
-#: What is done with a row: a line about it, if there is anything to say.
-Work = Callable[[Item], Awaitable[Result | None]]
+
+class Said(NamedTuple):
+    """What there is to say of a row.
+
+    Attributes:
+        line: None if it is nothing new.
+        was_asked: Whether somebody had to listen, and should not have to again.
+    """
+
+    line: Result | None = None
+    was_asked: bool = False
+
+
+#: What is done with a row; and what of that at once, if nobody has to be waited for.
+Work = Callable[[Item], Awaitable[Said]]
+Glance = Callable[[Item], Said | None]
 
 
 @dataclass(slots=True)
@@ -82,10 +98,10 @@ class Verification:
         Raises:
             RunError: nothing can be heard any more, or nothing written.
         """
-        await self._pass(_alone(self.corpus.items()), self._listen)
-        await self._pass(_twins(self.corpus.items()), self._listen)
+        await self._pass(_alone(self.corpus.items()), self._pass_over, self._listen)
+        await self._pass(_twins(self.corpus.items()), self._pass_over, self._listen)
         await trio.to_thread.run_sync(self._learn)
-        await self._pass(self.corpus.items(), self._judge)
+        await self._pass(self.corpus.items(), self._judge, self._ask_second)
         audio, twins = self._audio, self.done.twins.items()
         self.done.twins = {it: of for it, of in twins if audio[it] == audio.get(of)}
         return self.done
@@ -96,7 +112,7 @@ class Verification:
             for item in items:
                 self.judge.learn(item.script, item.line)
 
-    async def _pass(self, batches: Iterable[Sequence[Item]], work: Work) -> None:
+    async def _pass(self, batches: Iterable[Sequence[Item]], glance: Glance, work: Work) -> None:
         """Do something with every row, several at once, and write down what comes of it."""
         desk = Desk[tuple[int, Result]](GROUP)
         outer, inner = trio.open_memory_channel[Item](0)
@@ -104,12 +120,32 @@ class Verification:
             services.start_soon(desk.keep_record, self._record)
             try:
                 async with trio.open_nursery() as workers:
-                    workers.start_soon(_feed, iter(batches), outer)
+                    workers.start_soon(self._feed, iter(batches), glance, outer, desk)
                     for _ in range(self.listener.workers):
                         workers.start_soon(self._work, inner.clone(), desk, work)
                     inner.close()
             finally:
                 desk.close()
+
+    async def _feed(
+        self,
+        batches: Iterator[Sequence[Item]],
+        glance: Glance,
+        outer: trio.MemorySendChannel[Item],
+        desk: Desk[tuple[int, Result]],
+    ) -> None:
+        """Do what can be done at once, and give out the rest."""
+        handed = deque[Handed[tuple[int, Result]]]()
+        with outer:
+            while batch := await trio.to_thread.run_sync(next, batches, ()):
+                for item in batch:
+                    said = glance(item)
+                    if said is None:
+                        await outer.send(item)
+                    elif said.line is not None:
+                        handed.append(desk.hand_over((item.place, said.line), 0.0))
+                while len(handed) > GROUP:  # who is killed loses nothing that was asked for
+                    await handed.popleft().settled.wait()
 
     async def _work(
         self,
@@ -117,14 +153,18 @@ class Verification:
         desk: Desk[tuple[int, Result]],
         work: Work,
     ) -> None:
+        handed = deque[Handed[tuple[int, Result]]]()
         with items:
             async for item in items:
                 began_at = trio.current_time()
                 async with self._turn(item):
-                    line = await work(item)
-                    if line is not None:
-                        handed = desk.hand_over((item.place, line), trio.current_time() - began_at)
-                        await handed.settled.wait()  # a kill costs what is being listened to
+                    said = await work(item)
+                    if said.line is None:
+                        continue
+                    took_s = trio.current_time() - began_at
+                    handed.append(desk.hand_over((item.place, said.line), took_s))
+                    while len(handed) > (0 if said.was_asked else GROUP):
+                        await handed.popleft().settled.wait()  # a kill costs what is asked for
 
     @asynccontextmanager
     async def _turn(self, item: Item) -> AsyncIterator[None]:
@@ -143,31 +183,38 @@ class Verification:
         places, lines = zip(*told, strict=True)
         await trio.to_thread.run_sync(self.corpus.tell, places, lines)
 
-    async def _listen(self, item: Item) -> Result | None:
+    def _pass_over(self, item: Item) -> Said | None:
+        if self.listener.lacks(item.line):
+            return None
+        self._remember(item)
+        self._count(item)
+        return Said()
+
+    async def _listen(self, item: Item) -> Said:
         try:
             return await self._find_out(item)
         finally:
-            self.figures.done += 1
-            audio_s = item.line.audio_s or 0.0
-            self.figures.finish(item.line.id, audio_s, audio_s)
+            self._count(item)
 
-    async def _find_out(self, item: Item) -> Result | None:
+    def _count(self, item: Item) -> None:
+        self.figures.done += 1
+        audio_s = item.line.audio_s or 0.0
+        self.figures.finish(item.line.id, audio_s, audio_s)
+
+    async def _find_out(self, item: Item) -> Said:
         line = item.line
-        if not self.listener.lacks(line):
-            self._remember(item)
-            return None
         known = await self._same(item)
         if known is not None and not self.listener.lacks(known):
-            return line.restated(heard=known.heard, second=known.second, mos=known.mos)
+            return Said(line.restated(heard=known.heard, second=known.second, mos=known.mos))
         try:
             line = await self.listener.listen(item.script, line, self._parts(line))
         except UtteranceError as error:
             self._miss(item, error)
-            return None
+            return Said()
         self.done.heard += 1
         self.done.heard_s += line.audio_s or 0.0
         self._remember(item)
-        return line.restated()
+        return Said(line.restated(), was_asked=True)
 
     def _remember(self, item: Item) -> None:
         at = self.corpus.shared_at(item.line.sha256)
@@ -184,20 +231,27 @@ class Verification:
         is_same = known is not None and (known.sha256, known.script_hash, known.language) == own
         return known if is_same else None
 
-    async def _judge(self, item: Item) -> Result | None:
+    def _judge(self, item: Item) -> Said | None:
         line = item.line
-        judgement = self.judge.judge(item.script, line)
         if self.judge.would_fail_for_words(line) and self.listener.lacks_second(line):
-            known = await self._same(item)
-            if known is not None and not self.listener.lacks_second(known):
-                line = replace(line, second=known.second)
-            else:
-                try:
-                    line = await self.listener.ask_second(item.script, line, self._parts(line))
-                    self._remember(item)
-                except UtteranceError as error:
-                    self._miss(item, error)
-            judgement = self.judge.judge(item.script, line)
+            return None
+        return Said(self._judged(item, line))
+
+    async def _ask_second(self, item: Item) -> Said:
+        line = item.line
+        known = await self._same(item)
+        if known is not None and not self.listener.lacks_second(known):
+            return Said(self._judged(item, replace(line, second=known.second)))
+        try:
+            line = await self.listener.ask_second(item.script, line, self._parts(line))
+        except UtteranceError as error:
+            self._miss(item, error)
+        else:
+            self._remember(item)
+        return Said(self._judged(item, line), was_asked=True)
+
+    def _judged(self, item: Item, line: Result) -> Result | None:
+        judgement = self.judge.judge(item.script, line)
         if judgement.verdict == "fail":
             self.done.failing[line.id] = line.takes
             self._audio[line.id] = hash(line.sha256)
@@ -214,13 +268,6 @@ class Verification:
         self.done.unheard += 1
         facts = notice("row_unheard", id=item.line.id, code=error.code, error=f"{error}")
         log.warning("%s: %s", item.line.id, error, extra=facts)
-
-
-async def _feed(batches: Iterator[Sequence[Item]], outer: trio.MemorySendChannel[Item]) -> None:
-    with outer:
-        while batch := await trio.to_thread.run_sync(next, batches, ()):
-            for item in batch:
-                await outer.send(item)
 
 
 def _alone(batches: Iterable[Sequence[Item]]) -> Iterator[list[Item]]:
