@@ -34,6 +34,8 @@ FAULTS = [
     ("Fir", 'kind = "damage"\nhow = "silence"\ntimes = 1'),
     ("Bud", 'kind = "damage"\nhow = "doubled"\ntimes = 4'),
     ("Cho", 'kind = "damage"\nhow = "doubled"\ntimes = 4'),
+    ("Can", 'kind = "damage"\nhow = "doubled"\ntimes = 1'),
+    ("Oth", 'kind = "damage"\nhow = "doubled"\ntimes = 3'),
     ("Orp", 'kind = "damage"\nhow = "doubled"\ntimes = 1'),
     ("Unh", 'kind = "damage"\nhow = "doubled"\ntimes = 1'),
 ]
@@ -316,3 +318,45 @@ def test_a_recognizer_that_is_unknown_is_told_of_before_anything_is_paid(stand: 
             stand.run(**more)
     assert stand.server.news() == []
     assert not stand.out.exists()
+
+
+def test_a_long_row_is_kept_whatever_becomes_of_its_ledger(stand: Stand) -> None:
+    long = " ".join(e2e.sentences(8, seed=2).values())
+    stand.write({"a": long, "b": text("Onc", 2)})
+    stand.run(verify=False, snapshot_bytes=1)
+    cues = stand.rows["a"]["cues"]
+    for retakes in (1, 2):
+        stand.run(retakes=retakes, snapshot_bytes=1)
+        assert stand.rows["a"]["cues"] == cues
+        assert stand.rows["a"]["takes"] == retakes + 1
+    stand.run(verify=False, snapshot_bytes=1)
+    (stand.out / "results.parquet").unlink()
+    stand.run(verify=False, snapshot_bytes=1)
+    assert stand.rows["a"]["cues"] == cues
+    stand.check_paid()
+    check_nothing_to_do(stand, status=Exit.SOME_FAILED, retakes=2)
+
+
+def test_a_canary_that_fails_is_spoken_again_and_remembered_as_it_is(stand: Stand) -> None:
+    rows = [f"a,{text('Can')},true", f"b,{text('Zed')},"]
+    (stand.here / "m.csv").write_text("\n".join(["id,text,canary", *rows, ""]))
+    summary = stand.run(retakes=2)
+    assert (summary.exit_code, summary.retakes, summary.alerts) == (0, 1, ())
+    assert stand.rows["a"]["takes"] == 2
+    assert len((stand.out / "canaries.jsonl").read_bytes().splitlines()) == 1
+    again = stand.run(retakes=2)
+    assert (again.spoken, again.retakes, again.heard) == (1, 0, 1)
+    assert len((stand.out / "canaries.jsonl").read_bytes().splitlines()) == 2
+    stand.check_paid()
+
+
+def test_another_voice_speaks_where_the_first_one_does_not_do(
+    stand: Stand,
+) -> None:
+    stand.write({"a": text("Oth"), "b": text("Zed")})
+    summary = stand.run(retakes=3, retake_voice="af_bella")
+    row = stand.rows["a"]
+    assert (row["takes"], row["voice"], row["verdict"]) == (4, "af_bella", "pass")
+    assert summary.exit_code == 0
+    stand.check_paid()
+    check_nothing_to_do(stand, retakes=3, retake_voice="af_bella")
