@@ -160,12 +160,12 @@ def sweep(ready: Range, each: slice, *, error: int = 0, lasts: bool = False) -> 
 
 
 def test_a_run_that_is_killed_at_a_step_goes_on(ready: Range) -> None:
-    sweep(ready, slice(20, None, 80))
+    sweep(ready, slice(20, None, 90))
     assert ready.found == []
 
 
 def test_a_run_whose_disk_is_full_says_so_and_goes_on(ready: Range) -> None:
-    sweep(ready, slice(30, None, 140), error=errno.ENOSPC, lasts=True)
+    sweep(ready, slice(40, None, 200), error=errno.ENOSPC, lasts=True)
     assert ready.found == []
 
 
