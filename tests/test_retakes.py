@@ -12,11 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 
 from batchtts.errors import Exit, RunError, SettingsError
+from batchtts.job.plan import Ints
 from batchtts.job.settings import Job
+from batchtts.record.ledger import Ledger
 from batchtts.run.job import run
+from batchtts.run.memory import recall
 from batchtts.run.summary import Summary
 from tests import e2e
 from tests.e2e import Row, Server
@@ -36,6 +40,7 @@ FAULTS = [
     ("Cho", 'kind = "damage"\nhow = "doubled"\ntimes = 4'),
     ("Can", 'kind = "damage"\nhow = "doubled"\ntimes = 1'),
     ("Oth", 'kind = "damage"\nhow = "doubled"\ntimes = 3'),
+    ("Cyc", 'kind = "damage"\nhow = "doubled"\ntimes = 1'),
     ("Orp", 'kind = "damage"\nhow = "doubled"\ntimes = 1'),
     ("Unh", 'kind = "damage"\nhow = "doubled"\ntimes = 1'),
 ]
@@ -120,6 +125,10 @@ def stand(servers: tuple[Server, Server], tmp_path: Path) -> Stand:
     found.server.news()
     found.ear.news()
     return found
+
+
+def ids(*names: str) -> Ints:
+    return np.array([hash(name) for name in names], np.int64)
 
 
 def check_nothing_to_do(stand: Stand, *, status: int = 0, **more: object) -> None:
@@ -227,6 +236,21 @@ def test_a_row_whose_source_has_changed_since_is_spoken_again_alone(stand: Stand
     summary = stand.run(retakes=1)
     assert summary.exit_code == 0
     assert stand.rows["b"]["verdict"] == "pass"
+    stand.check_paid()
+
+
+def test_a_row_that_got_its_bad_audio_back_from_its_twin_is_spoken_again(stand: Stand) -> None:
+    stand.write(dict.fromkeys("ab", text("Cyc")))
+    assert stand.run().verdicts == {"fail": 2}
+    with Ledger.open(stand.out / "ledger.jsonl") as ledger:  # as a kill in a retake leaves it
+        past = recall(ledger).past
+        [line] = ledger.results(past.addresses[past.find(ids("a"))].tolist())
+        assert line is not None
+        ledger.append([line.taken_back(line.path)])
+    stand.run(verify=False)
+    assert [it["same_as"] for it in stand.rows.values()] == [None, "a"]
+    summary = stand.run(retakes=2)
+    assert (summary.exit_code, summary.verdicts, summary.retakes) == (0, {"pass": 2}, 1)
     stand.check_paid()
 
 
