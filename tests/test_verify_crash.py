@@ -122,8 +122,9 @@ class Range:
         for row in rows.values():
             if row["status"] != "done":
                 yield f"{row['id']} is {row['status']}: {row['error_message']}"
-            elif row["verdict"] == "fail" and RETAKES >= max(
-                row["takes"], rows[row["same_as"] or row["id"]]["takes"]
+            elif (
+                row["verdict"] == "fail"
+                and max(row["takes"], rows[row["same_as"] or row["id"]]["takes"]) <= RETAKES
             ):
                 yield f"{row['id']} fails after {row['takes']} takes"
         takes = sum(row["takes"] for row in rows.values() if row["same_as"] is None)
