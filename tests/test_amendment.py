@@ -271,3 +271,35 @@ def test_a_run_that_is_taken_up_where_it_was_left_knows_the_verdicts(
     run(folding, environment={})
     assert listen(out).verified.heard == 0
     assert e2e.ask("check", out, here=here).status == 0
+
+
+# ── who is not heard ──────────────────────────────────────────────────────────
+
+
+def test_a_language_that_nobody_knows_is_not_verified_and_never_passed(here: Path) -> None:
+    out = here / "m"
+    unknown = dict.fromkeys(e2e.sentences(ROWS), "unverified")
+    assert listen(out, Audition(ear=Wish())).verified.heard == 0  # it knows English alone
+    assert e2e.by_id(out, "verdict") == unknown
+    assert set(map(tuple, e2e.by_id(out, "reasons").values())) == {("language_not_known",)}
+    listen(out, NOBODY)
+    assert e2e.by_id(out, "verdict") == unknown
+    assert run(job(here, verify=True), environment={}).verdicts == {"unverified": ROWS}
+    listen(out)
+    assert e2e.by_id(out, "verdict") == dict.fromkeys(unknown, "pass")
+    listen(out, Audition(ear=Wish()))  # what was heard by another one is known
+    assert e2e.by_id(out, "verdict") == dict.fromkeys(unknown, "pass")
+
+
+def test_a_ledger_that_is_damaged_is_for_a_run_to_mend(here: Path) -> None:
+    out = here / "m"
+    listen(out)
+    data = bytearray(keep(out / "ledger.jsonl"))
+    data[len(data) // 2] ^= 1
+    (out / "ledger.jsonl").write_bytes(data)
+    with pytest.raises(ResultsStale, match="1 damaged lines"):
+        listen(out)
+    assert keep(out / "ledger.jsonl") == data
+    run(job(here), environment={})
+    listen(out)
+    assert e2e.by_id(out, "verdict") == dict.fromkeys(e2e.sentences(ROWS), "pass")

@@ -12,11 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 
 from batchtts.errors import Exit, RunError, SettingsError
+from batchtts.job.plan import Ints
 from batchtts.job.settings import Job
+from batchtts.record.ledger import Ledger
 from batchtts.run.job import run
+from batchtts.run.memory import recall
 from batchtts.run.summary import Summary
 from tests import e2e
 from tests.e2e import Row, Server
@@ -34,6 +38,9 @@ FAULTS = [
     ("Fir", 'kind = "damage"\nhow = "silence"\ntimes = 1'),
     ("Bud", 'kind = "damage"\nhow = "doubled"\ntimes = 4'),
     ("Cho", 'kind = "damage"\nhow = "doubled"\ntimes = 4'),
+    ("Can", 'kind = "damage"\nhow = "doubled"\ntimes = 1'),
+    ("Oth", 'kind = "damage"\nhow = "doubled"\ntimes = 3'),
+    ("Cyc", 'kind = "damage"\nhow = "doubled"\ntimes = 1'),
     ("Orp", 'kind = "damage"\nhow = "doubled"\ntimes = 1'),
     ("Unh", 'kind = "damage"\nhow = "doubled"\ntimes = 1'),
 ]
@@ -118,6 +125,10 @@ def stand(servers: tuple[Server, Server], tmp_path: Path) -> Stand:
     found.server.news()
     found.ear.news()
     return found
+
+
+def ids(*names: str) -> Ints:
+    return np.array([hash(name) for name in names], np.int64)
 
 
 def check_nothing_to_do(stand: Stand, *, status: int = 0, **more: object) -> None:
@@ -228,6 +239,21 @@ def test_a_row_whose_source_has_changed_since_is_spoken_again_alone(stand: Stand
     stand.check_paid()
 
 
+def test_a_row_that_got_its_bad_audio_back_from_its_twin_is_spoken_again(stand: Stand) -> None:
+    stand.write(dict.fromkeys("ab", text("Cyc")))
+    assert stand.run().verdicts == {"fail": 2}
+    with Ledger.open(stand.out / "ledger.jsonl") as ledger:  # as a kill in a retake leaves it
+        past = recall(ledger).past
+        [line] = ledger.results(past.addresses[past.find(ids("a"))].tolist())
+        assert line is not None
+        ledger.append([line.taken_back(line.path)])
+    stand.run(verify=False)
+    assert [it["same_as"] for it in stand.rows.values()] == [None, "a"]
+    summary = stand.run(retakes=2)
+    assert (summary.exit_code, summary.verdicts, summary.retakes) == (0, {"pass": 2}, 1)
+    stand.check_paid()
+
+
 # ── rows of several segments ──────────────────────────────────────────────────
 
 
@@ -316,3 +342,45 @@ def test_a_recognizer_that_is_unknown_is_told_of_before_anything_is_paid(stand: 
             stand.run(**more)
     assert stand.server.news() == []
     assert not stand.out.exists()
+
+
+def test_a_long_row_is_kept_whatever_becomes_of_its_ledger(stand: Stand) -> None:
+    long = " ".join(e2e.sentences(8, seed=2).values())
+    stand.write({"a": long, "b": text("Onc", 2)})
+    stand.run(verify=False, snapshot_bytes=1)
+    cues = stand.rows["a"]["cues"]
+    for retakes in (1, 2):
+        stand.run(retakes=retakes, snapshot_bytes=1)
+        assert stand.rows["a"]["cues"] == cues
+        assert stand.rows["a"]["takes"] == retakes + 1
+    stand.run(verify=False, snapshot_bytes=1)
+    (stand.out / "results.parquet").unlink()
+    stand.run(verify=False, snapshot_bytes=1)
+    assert stand.rows["a"]["cues"] == cues
+    stand.check_paid()
+    check_nothing_to_do(stand, status=Exit.SOME_FAILED, retakes=2)
+
+
+def test_a_canary_that_fails_is_spoken_again_and_remembered_as_it_is(stand: Stand) -> None:
+    rows = [f"a,{text('Can')},true", f"b,{text('Zed')},"]
+    (stand.here / "m.csv").write_text("\n".join(["id,text,canary", *rows, ""]))
+    summary = stand.run(retakes=2)
+    assert (summary.exit_code, summary.retakes, summary.alerts) == (0, 1, ())
+    assert stand.rows["a"]["takes"] == 2
+    assert len((stand.out / "canaries.jsonl").read_bytes().splitlines()) == 1
+    again = stand.run(retakes=2)
+    assert (again.spoken, again.retakes, again.heard) == (1, 0, 1)
+    assert len((stand.out / "canaries.jsonl").read_bytes().splitlines()) == 2
+    stand.check_paid()
+
+
+def test_another_voice_speaks_where_the_first_one_does_not_do(
+    stand: Stand,
+) -> None:
+    stand.write({"a": text("Oth"), "b": text("Zed")})
+    summary = stand.run(retakes=3, retake_voice="af_bella")
+    row = stand.rows["a"]
+    assert (row["takes"], row["voice"], row["verdict"]) == (4, "af_bella", "pass")
+    assert summary.exit_code == 0
+    stand.check_paid()
+    check_nothing_to_do(stand, retakes=3, retake_voice="af_bella")

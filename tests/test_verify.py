@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,7 +34,10 @@ metrics = "prom"
 on_failure = "echo $BATCHTTS_EXIT_STATUS > hook"
 """
 
-SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+SIGNALS = [
+    pytest.param(signal.SIGINT, 130, id="SIGINT"),
+    pytest.param(signal.SIGTERM, 143, id="SIGTERM", marks=pytest.mark.slow),
+]
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +123,25 @@ def test_a_retake_can_be_stopped_at_once(
         server.news()
         assert json.loads((out / "summary.json").read_text())["exit_code"] == status
     assert e2e.ask("check", out, here=here).status == 0
+
+
+def test_time_that_is_up_ends_the_hearing_too(here: Path, servers: tuple[Server, Server]) -> None:
+    server, ear = servers
+    job = Job(
+        manifest=here / "m.csv",
+        provider="local",
+        voice="tone",
+        endpoint=server.url,
+        verify=True,
+        recognizer_endpoint=ear.url,
+        recognizer_model="tone",
+        max_duration_s=2,
+    )
+    began_at = time.monotonic()
+    summary = run(job, environment={})
+    assert (summary.exit_code, summary.limit, summary.done) == (5, "max_duration_s", 4)
+    assert summary.heard < 4
+    assert time.monotonic() - began_at < 15
 
 
 # ── refused ───────────────────────────────────────────────────────────────────

@@ -27,7 +27,8 @@ from batchtts.record.tally import SCHEMA_VERSION, Seal, Tally, numbers_of, tally
 
 _AT_ONCE = 4096  # rows that are amended together
 
-_AGAIN = "run the same job again: what is done costs nothing"
+#: What helps where verifying is no use.
+AGAIN = "run the same job again: what is done costs nothing"
 
 
 class ResultsStale(UsageError):
@@ -75,7 +76,7 @@ class News:
     @property
     def stale(self) -> ResultsStale:
         """Why the results cannot be amended."""
-        return ResultsStale(f"{self.layout.results}: older than the ledger", hint=_AGAIN)
+        return ResultsStale(f"{self.layout.results}: older than the ledger", hint=AGAIN)
 
     def check(self, rows: pa.RecordBatch, addresses: Ints) -> None:
         """Make sure that what came since is about the audio that some rows have.
@@ -165,7 +166,7 @@ def _check_current(layout: Layout, file: pq.ParquetFile) -> None:
     is_alike = all(it.name in here.names and here.field(it.name).type == it.type for it in own)
     if not is_alike or _seal_of(file).schema != SCHEMA_VERSION:
         told = f"{layout.results}: written by another version of batchtts"
-        raise ResultsStale(told, hint=_AGAIN)
+        raise ResultsStale(told, hint=AGAIN)
 
 
 def _seal_of(file: pq.ParquetFile) -> Seal:

@@ -312,11 +312,12 @@ class Books:
         told = iter(self.store.share(done, clear_the_way))
         for utterance, source in pairs:
             result = next(told) if source.status == "done" else source
+            whose = source.same_as or source.id
             yield msgspec.structs.replace(
                 result,
                 id=utterance.id,
                 context=take_of(self.name, utterance.row),
-                same_as=source.same_as or source.id,
+                same_as=whose if whose != utterance.id else None,  # it gets its own back
                 script_hash=utterance.script_hash,
                 text_chars=len(utterance.script),
                 attempts=0,

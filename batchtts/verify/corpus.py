@@ -18,7 +18,7 @@ from batchtts.errors import OutputBroken
 from batchtts.job.columns import as_text
 from batchtts.job.plan import DONE, Ints, Past, places
 from batchtts.model import Result
-from batchtts.record.amendment import News, amend, opened
+from batchtts.record.amendment import AGAIN, News, ResultsStale, amend, opened
 from batchtts.record.ledger import Ledger
 from batchtts.record.scripts import script_column
 from batchtts.record.store import Layout
@@ -68,7 +68,11 @@ class Corpus:
             UsageError: there are no results, or they are not those of the ledger.
             LedgerBroken: it cannot be understood.
         """
-        past = recall(ledger).past
+        memory = recall(ledger)
+        if memory.damaged:
+            told = f"{ledger.path}: {len(memory.damaged)} damaged lines"
+            raise ResultsStale(told, hint=f"{AGAIN}; it takes them out")
+        past = memory.past
         with opened(layout) as file:
             news = News.of(layout, ledger, file)
             column = script_column(file)

@@ -62,7 +62,7 @@ class Verified:
         heard_s: Seconds of audio in them.
         unheard: Rows that could not be, or whose audio is not what was recorded.
         failing: Ids of rows that fail → how often they were spoken.
-        twins: Ids of rows that fail and have the audio of another one that does → whose.
+        twins: Ids of those that share the audio of another one of them → which.
     """
 
     heard: int = 0
@@ -102,9 +102,20 @@ class Verification:
         await self._pass(_twins(self.corpus.items()), self._pass_over, self._listen)
         await trio.to_thread.run_sync(self._learn)
         await self._pass(self.corpus.items(), self._judge, self._ask_second)
-        audio, twins = self._audio, self.done.twins.items()
-        self.done.twins = {it: of for it, of in twins if audio[it] == audio.get(of)}
+        self._find_heads()
         return self.done
+
+    def _find_heads(self) -> None:
+        """Of rows that fail and have the same audio, let one stand for those that share it.
+
+        That need not be the one that was spoken: it may have changed since, or have had its
+        audio taken back and got it again, from one of the others.
+        """
+        done, heads = self.done, dict[int, str]()
+        for row_id in sorted(done.failing, key=lambda it: it in done.twins):
+            heads.setdefault(self._audio[row_id], row_id)
+        found = {it: heads[self._audio[it]] for it in done.twins}
+        done.twins = {it: head for it, head in found.items() if head != it}
 
     def _learn(self) -> None:
         for items in self.corpus.items():
