@@ -58,6 +58,7 @@ def run(ctx: click.Context, /, manifest: Path, show_settings: bool, **flags: obj
       0    every row is done
       2    the command, the job file or the manifest is wrong; nothing was spent
       3    finished, but some rows failed; they are in failed.parquet
+           (with --verify also if what was heard is not what a script says)
       4    the run was refused or broken: key, quota, provider down, disk full
       5    stopped by a limit: work is left, run again
       11   another run holds the output directory
