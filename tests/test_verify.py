@@ -102,7 +102,8 @@ def ledger(out: Path) -> bytes:
 def test_a_retake_can_be_stopped_at_once(
     here: Path, tmp_path: Path, number: signal.Signals, status: int
 ) -> None:
-    e2e.write_csv(here / "m.csv", {"a": "Never mind.", "b": "Some years ago."})
+    script = "Never mind how long precisely."
+    e2e.write_csv(here / "m.csv", {"a": script, "b": "Some years ago."})
     faults = '[[fault]]\nkind = "damage"\nhow = "doubled"\ntext = "Never"\ntimes = 1\n'
     (tmp_path / "f.toml").write_text(faults + STALL.format(when='text = "Never"'))
     out = here / "m"
@@ -118,7 +119,7 @@ def test_a_retake_can_be_stopped_at_once(
             e2e.end(process, number)
         assert process.returncode == status
         assert e2e.by_id(out, "verdict") == {"a": "fail", "b": "pass"}
-        assert e2e.by_id(out, "characters_sent")["a"] == 2 * len("Never mind.")
+        assert e2e.by_id(out, "characters_sent")["a"] == 2 * len(script)
         assert e2e.untrue_lines(out) == []
         server.news()
         assert json.loads((out / "summary.json").read_text())["exit_code"] == status
