@@ -97,6 +97,14 @@ def test_complete_without_any_audio_is_a_failure(name: str) -> None:
     assert meaning(name)[-1] == Failed("end marker without any audio")
 
 
+def test_complete_before_the_audio_of_a_second_script_may_be_that_of_the_first() -> None:
+    first = [audio(ONE), Done("u1"), Finished()]
+    second = [audio(TWO, "u2"), Done("u2"), Finished()]
+    assert meaning("belated-complete") == first + second
+    silence = Stalled("no first audio within 20 s")
+    assert meaning("belated-complete-and-nothing") == [*first, silence]
+
+
 @pytest.mark.parametrize(
     ("name", "reason"),
     [

@@ -29,6 +29,8 @@ class Traits:
         closes: The provider closes the connection when it has said everything: a
             Done may be that of a part, and a polite close after one is the end.
             Silence is one only with a `linger_s`, or if every word was told of.
+        ends_by_timer: A Done says that nothing was sent for a while, and may come for
+            an earlier script, even under the name of the one that is to be spoken.
         idle_s: Seconds without a script after which the provider may have given
             the connection up, so that a new one is the better choice.
         sends_binary: Audio comes as binary messages.
@@ -46,6 +48,7 @@ class Traits:
     listens: bool = False
     linger_s: float = 0.0
     closes: bool = False
+    ends_by_timer: bool = False
     idle_s: float = inf
     sends_binary: bool = False
     times_words: bool = False

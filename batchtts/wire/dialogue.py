@@ -281,6 +281,8 @@ class Dialogue:
                 return [event]
             case Audio(item=item, context=context):
                 self._begin_item(item, context)
+            case Done() if self._is_belated:
+                return []
             case Done(item=item):
                 if failure := self._end_item(item):
                     return [failure]
@@ -315,6 +317,12 @@ class Dialogue:
             return self._coverage.missing() is None
         is_told = self.traits.times_words and self._coverage.is_whole
         return is_told and self._coverage.items <= self._ended
+
+    @property
+    def _is_belated(self) -> bool:
+        """Whether an end that comes now may be that of an earlier script."""
+        is_early = self.state is State.COMMITTED and not self._ended
+        return self.traits.ends_by_timer and is_early and bool(self._finished)
 
     def _begin_item(self, item: str | None, context: str | None) -> None:
         """Take an item for begun, or gone on with.

@@ -126,6 +126,7 @@ class Smallest:
             reusable=True,
             linger_s=options.linger_s,
             closes=options.linger_s > 0,
+            ends_by_timer=True,
             # The provider counts from our last message, we from its last one.
             idle_s=options.timeout_s / 2,
             times_words=self._is_timed,
