@@ -559,16 +559,17 @@ def test_ffmpeg_is_loaded_by_no_process_but_the_child(tmp_path: Path) -> None:
 
 def test_no_module_but_those_of_the_child_knows_ffmpeg() -> None:
     users = {name for name, tree in TREES.items() if any(uses(it, "av") for it in imports(tree))}
-    assert users == {"export.child", "export.files", "export.filters"}
+    assert users == {"export.child", "export.files", "export.filters", "export.lame"}
     callers = {name for name in TREES if ours(name) & users}
     assert callers == {"export.child", "export.files"}
 
 
-def test_without_the_encoder_it_says_what_to_install(tmp_path: Path) -> None:
+@pytest.mark.parametrize("missing", ["av", "lameenc"])
+def test_without_the_encoder_it_says_what_to_install(tmp_path: Path, missing: str) -> None:
     book(tmp_path / "out", [speech("tone", 1)])
     hidden = (
         "import sys, importlib.util as util; found = util.find_spec;"
-        "util.find_spec = lambda name, *rest: None if name == 'av' else found(name, *rest)"
+        f"util.find_spec = lambda name, *rest: None if name == {missing!r} else found(name, *rest)"
     )
     done = export_after(hidden, "b.m4b", here=tmp_path)
     assert done.returncode == 2

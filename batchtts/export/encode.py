@@ -44,12 +44,12 @@ _PATIENCE_S = 10.0
 
 
 def require_encoder() -> None:
-    """See whether FFmpeg is installed, without loading it.
+    """See whether FFmpeg and LAME are installed, without loading them.
 
     Raises:
-        UsageError: it is not.
+        UsageError: they are not.
     """
-    if find_spec("av") is None:
+    if find_spec("av") is None or find_spec("lameenc") is None:
         raise UsageError("audiobooks need an encoder, which is not installed", hint=INSTALL)
 
 

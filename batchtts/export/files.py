@@ -22,6 +22,7 @@ from av.error import FFmpegError
 from av.stream import Disposition
 
 from batchtts.export.filters import Loudness, frame, from_frame, limited
+from batchtts.export.lame import Lame
 from batchtts.export.languages import three_letters
 from batchtts.export.meter import Floats
 from batchtts.export.orders import Encode, Figures, Inspect, Marked, Measure, Measured, Picture
@@ -37,13 +38,23 @@ class CoverRefused(ValueError):
     """The cover is no picture, or none that such a file can have."""
 
 
+def _encoded(blocks: Iterator[Floats], stream: Any) -> Iterator[av.Packet[Any]]:  # noqa: ANN401
+    """The packets of a stream as FFmpeg encodes it."""
+    for made in _framed(blocks, stream.codec_context):
+        yield from stream.encode(made)
+    yield from stream.encode(None)
+
+
+def _by_lame(blocks: Iterator[Floats], stream: Any) -> Iterator[av.Packet[Any]]:  # noqa: ANN401
+    yield from Lame(stream).packets(blocks)
+
+
 class _Kind(NamedTuple):
     """How a format is made.
 
     Attributes:
         options: Of the container.
-        manner: Of the codec. AAC's quick search is as good for one voice as the slow
-            one, and MP3's quick one at these rates, too.
+        manner: Of the codec. AAC's quick search is as good for one voice as the slow one.
         has_marks: Whether the container has chapters; others have comments that say so.
     """
 
@@ -54,6 +65,7 @@ class _Kind(NamedTuple):
     manner: dict[str, str]
     has_marks: bool
     has_picture: bool
+    encode: Callable[[Iterator[Floats], Any], Iterator[av.Packet[Any]]] = _encoded
 
 
 _KINDS = {
@@ -62,8 +74,8 @@ _KINDS = {
         has_marks=True, has_picture=True,
     ),
     "mp3": _Kind(
-        "mp3", "libmp3lame", "fltp", {"id3v2_version": "3"}, {"compression_level": "7"},
-        has_marks=True, has_picture=True,
+        "mp3", "libmp3lame", "s16p", {"id3v2_version": "3"}, {},
+        has_marks=True, has_picture=True, encode=_by_lame,
     ),
     "flac": _Kind("flac", "flac", "s16", {}, {}, has_marks=False, has_picture=True),
     "opus": _Kind(
@@ -89,9 +101,8 @@ def encode(order: Encode, pcm: Iterator[Floats]) -> None:
         container.start_encoding()
         if cover is not None:
             container.mux(cover)
-        for made in _framed(_parts(order, pcm), stream.codec_context):
-            container.mux(stream.encode(made))
-        container.mux(stream.encode(None))
+        for packet in kind.encode(_parts(order, pcm), stream):
+            container.mux(packet)
 
 
 def _add_stream(container: OutputContainer, kind: _Kind, order: Encode) -> Any:  # noqa: ANN401

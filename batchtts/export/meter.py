@@ -25,6 +25,13 @@ def from_s16(samples: np.ndarray[Any, Any]) -> Floats:
     return made
 
 
+def to_s16(samples: Floats) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
+    """Samples from -1 to 1 in 16 bits; what is louder is cut off."""
+    scaled = np.rint(samples * np.float32(32768))
+    made: np.ndarray[tuple[int], np.dtype[np.int16]] = np.clip(scaled, -32768, 32767).astype("<i2")
+    return made
+
+
 def decibels(amplitude: float) -> float:
     """A level relative to full scale; never below SILENCE_DB."""
     return 20 * log10(amplitude) if amplitude > 10 ** (SILENCE_DB / 20) else SILENCE_DB
