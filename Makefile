@@ -14,7 +14,7 @@ demo: $(VENV)/.local  ## Speak jobs/demo.csv with a voice that needs no key and 
 	@echo "Listen: out/demo/wav/ holds the audio, out/demo/results.parquet says what it is."
 
 test: $(VENV)/.test  ## Run the tests.
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 check: lint types test  ## What must be green before a commit.
 

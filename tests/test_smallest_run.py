@@ -141,6 +141,7 @@ def test_too_much_at_once_costs_time_and_no_rows(serve: Serve, tmp_path: Path, s
     assert sorted(commit["text"] for commit in server.commits()) == sorted(texts.values())
 
 
+@pytest.mark.slow
 def test_how_much_at_once_is_too_much_is_known_to_the_next_run(
     serve: Serve, tmp_path: Path
 ) -> None:
