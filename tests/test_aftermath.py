@@ -214,7 +214,7 @@ def test_a_signal_while_a_command_runs_ends_both() -> None:
         eventually(lambda: Path("child").exists() and Path("child").read_text().endswith("\n"))
         end(process, signal.SIGTERM)
     assert process.returncode == 143
-    assert is_gone(int(Path("child").read_text()))
+    eventually(lambda: is_gone(int(Path("child").read_text())))
 
 
 # ── pings ─────────────────────────────────────────────────────────────────────
